@@ -1,0 +1,169 @@
+//! The guests, one function each, as bytes ready for an image.
+//!
+//! The sources are the `.wat` files beside this crate, each opening with what it does. Functions in `_p1`
+//! give core modules of WASI preview 1, functions in `_p2` commands of WASI 0.2: the same module behind the
+//! public preview 1 adapter, as compilers make them.
+
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+};
+
+/// Prints "hello from wasm\n".
+#[must_use]
+pub fn hello_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/hello.wat"))
+}
+
+/// As [`hello_p1`], as a component.
+#[must_use]
+pub fn hello_p2() -> Vec<u8> {
+    component(&hello_p1())
+}
+
+/// Prints "ready\n", then sleeps for an hour.
+#[must_use]
+pub fn sleep_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/sleep.wat"))
+}
+
+/// As [`sleep_p1`], as a component.
+#[must_use]
+pub fn sleep_p2() -> Vec<u8> {
+    component(&sleep_p1())
+}
+
+/// Ends with this code.
+#[must_use]
+pub fn exit_code(code: u8) -> Vec<u8> {
+    assemble(&include_str!("../guests/exit.wat").replace("CODE", &code.to_string()))
+}
+
+/// Traps in `open_the_valve`, called by `start_the_pump`, called by `main`.
+#[must_use]
+pub fn trap_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/trap.wat"))
+}
+
+/// As [`trap_p1`], as a component.
+#[must_use]
+pub fn trap_p2() -> Vec<u8> {
+    component(&trap_p1())
+}
+
+/// Prints "ready\n", then loops without calling the host.
+#[must_use]
+pub fn busy_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/busy.wat"))
+}
+
+/// Copies stdin to stdout.
+#[must_use]
+pub fn echo_stdin_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/echo_stdin.wat"))
+}
+
+/// As [`echo_stdin_p1`], as a component.
+#[must_use]
+pub fn echo_stdin_p2() -> Vec<u8> {
+    component(&echo_stdin_p1())
+}
+
+/// Prints its arguments, then its environment, one per line.
+#[must_use]
+pub fn args_env_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/args_env.wat"))
+}
+
+/// As [`args_env_p1`], as a component.
+#[must_use]
+pub fn args_env_p2() -> Vec<u8> {
+    component(&args_env_p1())
+}
+
+/// Prints the file that its first argument names; the preopen "/" must come first. Ends with the WASI
+/// error number of what failed.
+#[must_use]
+pub fn cat_file_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/cat_file.wat"))
+}
+
+/// Writes "written by wasm\n" to the file that its first argument names. Ends as [`cat_file_p1`].
+#[must_use]
+pub fn write_file_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/write_file.wat"))
+}
+
+/// Grows by 16 MiB at a time until refused, then traps.
+#[must_use]
+pub fn grow_p1() -> Vec<u8> {
+    assemble(&include_str!("../guests/grow.wat").replace("(i32.const COPED)", "(i32.const 0)"))
+}
+
+/// Grows by 16 MiB at a time until refused, then prints "coped\n".
+#[must_use]
+pub fn grow_cope_p1() -> Vec<u8> {
+    assemble(&include_str!("../guests/grow.wat").replace("(i32.const COPED)", "(i32.const 1)"))
+}
+
+/// Has a memory of this many pages of 64 KiB from the start, and returns.
+#[must_use]
+pub fn big_initial_p1(pages: u32) -> Vec<u8> {
+    assemble(&include_str!("../guests/big_initial.wat").replace("PAGES)", &format!("{pages})")))
+}
+
+/// Imports `company::secret_sauce`, which nobody has.
+#[must_use]
+pub fn missing_import_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/missing_import.wat"))
+}
+
+/// Has no `_start`, but an export "greet" that prints "greetings\n".
+#[must_use]
+pub fn function_export_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/function_export.wat"))
+}
+
+/// Turns a command of WASI preview 1 into a component of WASI 0.2.
+///
+/// # Panics
+/// If the bytes are not such a command; only for the guests of this crate and of tests.
+#[must_use]
+pub fn component(p1: &[u8]) -> Vec<u8> {
+    wit_component::ComponentEncoder::default()
+        .module(p1)
+        .and_then(|encoder| {
+            encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)
+        })
+        .and_then(|mut encoder| encoder.encode())
+        .expect("guests of this crate are commands of WASI preview 1")
+}
+
+fn assemble(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("guests of this crate are valid text")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_guest_assembles() {
+        for guest in [
+            super::hello_p1(),
+            super::hello_p2(),
+            super::sleep_p2(),
+            super::exit_code(255),
+            super::trap_p2(),
+            super::busy_p1(),
+            super::echo_stdin_p2(),
+            super::args_env_p2(),
+            super::cat_file_p1(),
+            super::write_file_p1(),
+            super::grow_p1(),
+            super::grow_cope_p1(),
+            super::big_initial_p1(65536),
+            super::missing_import_p1(),
+            super::function_export_p1(),
+        ] {
+            assert_eq!(&guest[..4], b"\0asm");
+        }
+    }
+}
