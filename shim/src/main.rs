@@ -1,0 +1,3 @@
+//! The program: dispatch of the subcommands that containerd calls.
+
+fn main() {}
