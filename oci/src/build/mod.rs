@@ -1,0 +1,249 @@
+//! Making images, as OCI archives that `ctr image import` and `docker load` take.
+//!
+//! ```text
+//!  Image::rootfs()     files ──▶ one tar layer ─┐  config: os/arch, entrypoint, env, …
+//!  Image::artifact()   Wasm ──▶ a Wasm layer ───┤  (diff_ids count tar layers only)
+//!                                               ▼
+//!                                 manifest ──▶ [index of several] ──▶ layout in a tar, named
+//! ```
+//!
+//! The same image is the same bytes, always: entries in order, times at the epoch, owner root, nothing
+//! compressed. Wasm layers stay out of `diff_ids`, since containerd refuses an image whose `diff_ids` do
+//! not count the layers that it unpacks.
+//!
+//! The builder makes what it is told to, bad images too: two Wasm layers, a digest that is not the
+//! content's. Refusing them is the reader's work, and its tests need them.
+
+mod archive;
+mod config;
+mod tree;
+
+use std::io::{self, Write};
+
+use crate::choose::host_architecture;
+use crate::document::Platform;
+use crate::{Digest, WasmMedia};
+use archive::{Archive, Blob};
+use config::Config;
+use tree::Tree;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// Why an image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A path in the image that no tar header can carry, or that climbs out with `..`.
+    #[error("cannot put {path:?} into an image layer: {source}")]
+    Layer {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The archive could not be written.
+    #[error("cannot write the image archive: {0}")]
+    Write(io::Error),
+}
+
+/// One image for one platform.
+#[derive(Debug, Clone)]
+pub struct Image {
+    platform: Platform,
+    config: Config,
+    tree: Tree,
+    wasm: Vec<(WasmMedia, Vec<u8>)>,
+    claimed: Option<Digest>,
+}
+
+impl Image {
+    /// An image with a root filesystem, for `linux` on this machine's architecture. Empty at first.
+    pub fn rootfs() -> Self {
+        let platform = Platform { os: "linux".to_owned(), architecture: host_architecture().to_owned() };
+        Self { platform, config: Config::default(), tree: Tree::default(), wasm: Vec::new(), claimed: None }
+    }
+
+    /// An image of one Wasm layer and no root filesystem, for `wasip1/wasm`.
+    pub fn artifact(media: WasmMedia, wasm: impl Into<Vec<u8>>) -> Self {
+        Self::rootfs().platform("wasip1", "wasm").wasm_layer(media, wasm)
+    }
+
+    /// The platform of the configuration, and of the entry when the image stands in an index.
+    #[must_use]
+    pub fn platform(mut self, os: &str, architecture: &str) -> Self {
+        self.platform = Platform { os: os.to_owned(), architecture: architecture.to_owned() };
+        self
+    }
+
+    /// Adds a file, owned by root, and the directories above it.
+    #[must_use]
+    pub fn file(mut self, path: &str, bytes: impl Into<Vec<u8>>, mode: u32) -> Self {
+        self.tree.file(path, bytes.into(), mode);
+        self
+    }
+
+    /// Adds a directory and those above it.
+    #[must_use]
+    pub fn directory(mut self, path: &str) -> Self {
+        self.tree.directory(path);
+        self
+    }
+
+    /// Adds a symbolic link.
+    #[must_use]
+    pub fn symlink(mut self, path: &str, target: &str) -> Self {
+        self.tree.symlink(path, target);
+        self
+    }
+
+    /// Adds a Wasm layer. A second one makes an image that is refused.
+    #[must_use]
+    pub fn wasm_layer(mut self, media: WasmMedia, wasm: impl Into<Vec<u8>>) -> Self {
+        self.wasm.push((media, wasm.into()));
+        self
+    }
+
+    /// What the manifest and the archive say the digest of the last Wasm layer is, whatever it is.
+    #[must_use]
+    pub fn claim_digest(mut self, digest: Digest) -> Self {
+        self.claimed = Some(digest);
+        self
+    }
+
+    /// `ENTRYPOINT`.
+    #[must_use]
+    pub fn entrypoint<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.config.entrypoint = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// `CMD`.
+    #[must_use]
+    pub fn cmd<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.config.cmd = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// One variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.config.env.push(format!("{name}={value}"));
+        self
+    }
+
+    /// `WORKDIR`.
+    #[must_use]
+    pub fn workdir(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.config.workdir);
+        self
+    }
+
+    /// `USER`.
+    #[must_use]
+    pub fn user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.config.user);
+        self
+    }
+
+    /// One label.
+    #[must_use]
+    pub fn label(mut self, name: &str, value: &str) -> Self {
+        self.config.labels.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The configuration of the CNCF's Wasm artifacts, `application/vnd.wasm.config.v0+json`. containerd
+    /// reads no entrypoint from it, and `ctr run` refuses it.
+    #[must_use]
+    pub fn wasm_config(mut self) -> Self {
+        self.config.wasm = true;
+        self
+    }
+
+    /// Writes the image as an archive that imports under `name`, for example `docker.io/library/hello:1`.
+    ///
+    /// # Errors
+    /// When a path cannot be put into a layer, or `sink` fails.
+    pub fn archive(&self, name: &str, sink: impl Write) -> Result<(), BuildError> {
+        let mut archive = Archive::default();
+        let manifest = self.add_to(&mut archive)?;
+        archive.write(name, &manifest, sink)
+    }
+
+    /// Adds every blob, the manifest last; returns the manifest.
+    fn add_to(&self, archive: &mut Archive) -> Result<Blob, BuildError> {
+        let mut layers = Vec::new();
+        let mut diff_ids = Vec::new();
+        if !self.tree.is_empty() {
+            let layer = archive.add(TAR, self.tree.tar()?);
+            diff_ids.push(layer.digest);
+            layers.push(layer);
+        }
+        for (place, (media, wasm)) in self.wasm.iter().enumerate() {
+            let claimed = self.claimed.filter(|_| place + 1 == self.wasm.len());
+            layers.push(match claimed {
+                Some(digest) => archive.add_as(digest, media.as_str(), wasm.clone()),
+                None => archive.add(media.as_str(), wasm.clone()),
+            });
+        }
+        let (media_type, config) = self.config.render(&self.platform, &diff_ids, &layers);
+        let config = archive.add(media_type, config);
+        let manifest = serde_json::json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": config.descriptor(),
+            "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
+        });
+        Ok(archive.add(MANIFEST, manifest.to_string().into_bytes()))
+    }
+}
+
+/// Several images under one name, one for each platform.
+#[derive(Debug, Clone, Default)]
+pub struct Index {
+    images: Vec<Image>,
+    attested: bool,
+}
+
+impl Index {
+    /// An index of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an image as the entry of its platform.
+    #[must_use]
+    pub fn image(mut self, image: Image) -> Self {
+        self.images.push(image);
+        self
+    }
+
+    /// Adds what build tools put beside the images: a manifest for no platform, with nothing to run.
+    #[must_use]
+    pub fn attested(mut self) -> Self {
+        self.attested = true;
+        self
+    }
+
+    /// Writes the index as an archive that imports under `name`.
+    ///
+    /// # Errors
+    /// When a path cannot be put into a layer, or `sink` fails.
+    pub fn archive(&self, name: &str, sink: impl Write) -> Result<(), BuildError> {
+        let mut archive = Archive::default();
+        let mut entries = Vec::new();
+        for image in &self.images {
+            entries.push(image.add_to(&mut archive)?.entry(&image.platform));
+        }
+        if self.attested {
+            let nowhere = Image::rootfs().platform("unknown", "unknown").file("attestation", *b"{}", 0o644);
+            let mut entry = nowhere.add_to(&mut archive)?.entry(&nowhere.platform);
+            entry["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
+            entries.push(entry);
+        }
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+        let index = archive.add(INDEX, index.to_string().into_bytes());
+        archive.write(name, &index, sink)
+    }
+}

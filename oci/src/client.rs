@@ -1,0 +1,276 @@
+//! containerd's gRPC API: containers, images, content. The only module that knows protobuf.
+//!
+//! One channel, made by the first call and closed with the value. Every call has five seconds. Blobs
+//! are read in slices, so that no answer, and no buffer below us, is larger than one.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use containerd_client::services::v1::containers_client::ContainersClient;
+use containerd_client::services::v1::content_client::ContentClient;
+use containerd_client::services::v1::images_client::ImagesClient;
+use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+
+use crate::document::Descriptor;
+use crate::error::{CallError, Defect, ImageError};
+use crate::walk::{Step, Walk, readable};
+use crate::{Digest, Memo, WasmLayer};
+
+/// A healthy containerd answers within milliseconds; one busy with a pull still within this.
+const CALL: Duration = Duration::from_secs(5);
+
+/// One request of a blob. Measured with 20 MB: larger slices are not faster, only fatter.
+const SLICE: u64 = 256 * 1024;
+
+/// containerd, as one namespace sees it.
+#[derive(Debug)]
+pub struct Containerd {
+    address: PathBuf,
+    namespace: MetadataValue<Ascii>,
+    channel: OnceCell<Channel>,
+}
+
+/// The image of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRef {
+    /// Its name, as `ctr images ls` shows it.
+    pub name: String,
+    /// Its index or manifest.
+    pub target: Descriptor,
+}
+
+impl Containerd {
+    /// Nothing is connected until the first call.
+    ///
+    /// # Errors
+    /// When no header can carry `namespace`.
+    pub fn new(address: impl Into<PathBuf>, namespace: &str) -> Result<Self, ImageError> {
+        let namespace = namespace.parse().map_err(|_| ImageError::Namespace(namespace.to_owned()))?;
+        Ok(Self { address: address.into(), namespace, channel: OnceCell::new() })
+    }
+
+    /// The image that a container was made from: two small calls. `None` for one made without an image
+    /// (`ctr run --rootfs`).
+    ///
+    /// # Errors
+    /// When containerd cannot be reached, or does not know the container or its image.
+    pub async fn image_of(&self, container: &str) -> Result<Option<ImageRef>, ImageError> {
+        let channel = self.channel().await?;
+        let request = self.request(GetContainerRequest { id: container.to_owned() });
+        let record = call(ContainersClient::new(channel).get(request))
+            .await
+            .map_err(|call| ImageError::Container { container: container.to_owned(), call })?;
+        match record.container.map(|container| container.image).filter(|image| !image.is_empty()) {
+            Some(name) => self.image(name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The image called `name`: one small call.
+    ///
+    /// # Errors
+    /// When containerd cannot be reached or does not know the image.
+    pub async fn image(&self, name: String) -> Result<ImageRef, ImageError> {
+        let channel = self.channel().await?;
+        let request = self.request(GetImageRequest { name: name.clone() });
+        let record = match call(ImagesClient::new(channel).get(request)).await {
+            Ok(record) => record,
+            Err(call) => return Err(ImageError::Image { image: name, call }),
+        };
+        let Some(target) = record.image.and_then(|image| image.target) else {
+            return Err(ImageError::Image { image: name, call: CallError::NotFound });
+        };
+        match (target.digest.parse(), u64::try_from(target.size)) {
+            (Ok(digest), Ok(size)) => {
+                Ok(ImageRef { name, target: Descriptor { media_type: target.media_type, digest, size } })
+            }
+            (Err(bad), _) => Err(ImageError::Defective { image: name, defect: Defect::Digest(bad) }),
+            (Ok(digest), Err(_)) => {
+                Err(ImageError::Defective { image: name, defect: Defect::WrongSize { digest, size: 0 } })
+            }
+        }
+    }
+
+    /// The Wasm layer of `image`, or `None` if it has none. Without any call if `memo` knows it.
+    ///
+    /// # Errors
+    /// When the image has two of them, one over `max_size`, is malformed, or parts of it are missing.
+    pub async fn wasm_of(
+        &self,
+        image: &ImageRef,
+        memo: &Memo,
+        max_size: u64,
+    ) -> Result<Option<WasmLayer>, ImageError> {
+        let layer = match memo.get(image.target.digest) {
+            Some(layer) => layer,
+            None => self.look_up(image, memo).await?,
+        };
+        match layer {
+            Some(WasmLayer { digest, size, .. }) if size > max_size => {
+                Err(image.defective(Defect::LargeLayer { digest, size, limit: max_size }))
+            }
+            layer => Ok(layer),
+        }
+    }
+
+    /// Streams a layer into `sink`, and checks its size and digest. What the sink holds after an error
+    /// is worthless.
+    ///
+    /// # Errors
+    /// When the content is missing or not what the digest says, or the sink fails.
+    pub async fn read_layer(
+        &self,
+        image: &ImageRef,
+        layer: &WasmLayer,
+        sink: impl Write,
+    ) -> Result<(), ImageError> {
+        self.read(image, "wasm layer", layer.digest, layer.size, sink).await
+    }
+
+    async fn look_up(&self, image: &ImageRef, memo: &Memo) -> Result<Option<WasmLayer>, ImageError> {
+        let mut walk = Walk::default();
+        let mut next = vec![image.target.clone()];
+        // A lesser choice for want of a better one's content may be mended by a pull of the same image.
+        let mut settled = true;
+        loop {
+            let (taken, descriptor, bytes) = self.first_present(image, next).await?;
+            settled &= taken == 0;
+            next = match walk.step(&descriptor, &bytes).map_err(|defect| image.defective(defect))? {
+                Step::Read(candidates) => candidates,
+                Step::Done(layer) => {
+                    if settled {
+                        memo.put(image.target.digest, layer);
+                    }
+                    return Ok(layer);
+                }
+            };
+        }
+    }
+
+    /// The first of `candidates` whose content is there, its place among them, and its bytes.
+    async fn first_present(
+        &self,
+        image: &ImageRef,
+        candidates: Vec<Descriptor>,
+    ) -> Result<(usize, Descriptor, Vec<u8>), ImageError> {
+        let mut missing = None;
+        for (place, descriptor) in candidates.into_iter().enumerate() {
+            let what = readable(&descriptor).map_err(|defect| image.defective(defect))?;
+            let mut bytes = Vec::new();
+            match self.read(image, what, descriptor.digest, descriptor.size, &mut bytes).await {
+                Ok(()) => return Ok((place, descriptor, bytes)),
+                Err(error @ ImageError::Defective { defect: Defect::Missing { .. }, .. }) => {
+                    // The best choice is the one to name.
+                    missing.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let nothing = || Defect::Missing { what: "image", digest: image.target.digest };
+        Err(missing.unwrap_or_else(|| image.defective(nothing())))
+    }
+
+    async fn read(
+        &self,
+        image: &ImageRef,
+        what: &'static str,
+        digest: Digest,
+        size: u64,
+        mut sink: impl Write,
+    ) -> Result<(), ImageError> {
+        let mut client = ContentClient::new(self.channel().await?);
+        let refused = |call| match call {
+            CallError::NotFound => image.defective(Defect::Missing { what, digest }),
+            CallError::OutOfRange => image.defective(Defect::WrongSize { digest, size }),
+            call => ImageError::Content { image: image.name.clone(), digest, call },
+        };
+        let mut hash = Sha256::new();
+        let mut offset = 0;
+        while offset < size {
+            let end = size.min(offset + SLICE);
+            let request = self.request(ReadContentRequest {
+                digest: digest.to_string(),
+                offset: offset.try_into().map_err(|_| refused(CallError::OutOfRange))?,
+                size: (end - offset).try_into().map_err(|_| refused(CallError::OutOfRange))?,
+            });
+            let mut slice = call(client.read(request)).await.map_err(refused)?;
+            while let Some(part) = timed(slice.message()).await.map_err(refused)? {
+                offset += part.data.len() as u64;
+                if offset > end {
+                    return Err(refused(CallError::OutOfRange));
+                }
+                hash.update(&part.data);
+                sink.write_all(&part.data).map_err(|source| ImageError::Sink {
+                    image: image.name.clone(),
+                    digest,
+                    source,
+                })?;
+            }
+            if offset != end {
+                return Err(refused(CallError::OutOfRange));
+            }
+        }
+        let found = Digest::from(<[u8; 32]>::from(hash.finalize()));
+        if found != digest {
+            return Err(image.defective(Defect::WrongDigest { expected: digest, found }));
+        }
+        Ok(())
+    }
+
+    async fn channel(&self) -> Result<Channel, ImageError> {
+        let connect = || async {
+            match timeout(CALL, containerd_client::connect(&self.address)).await {
+                Ok(connected) => connected.map_err(|error| chain(&error)),
+                Err(_) => Err(CallError::TimedOut(CALL).to_string()),
+            }
+        };
+        let connected = self.channel.get_or_try_init(connect).await;
+        let failed = |reason| ImageError::Connect { address: self.address.clone(), reason };
+        connected.cloned().map_err(failed)
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("containerd-namespace", self.namespace.clone());
+        request
+    }
+}
+
+impl ImageRef {
+    fn defective(&self, defect: Defect) -> ImageError {
+        ImageError::Defective { image: self.name.clone(), defect }
+    }
+}
+
+async fn call<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, CallError> {
+    timed(answer).await.map(Response::into_inner)
+}
+
+async fn timed<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, CallError> {
+    let answered = timeout(CALL, answer).await.map_err(|_| CallError::TimedOut(CALL))?;
+    answered.map_err(|status| match status.code() {
+        Code::NotFound => CallError::NotFound,
+        Code::OutOfRange => CallError::OutOfRange,
+        // tonic's own failures say "transport error" and keep the reason one level down.
+        _ => CallError::Status { message: chain(&status) },
+    })
+}
+
+/// An error and its sources in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
