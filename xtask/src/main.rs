@@ -1,2 +1,71 @@
-//! (under construction)
-fn main() {}
+//! What developers run: `cargo xtask COMMAND`, one module each.
+//!
+//! ```text
+//!  demo ─┐                        ┌─▶ tools     containerd, runc, busybox, protoc into target/tools
+//!  test ─┼── each brings itself ──┤
+//!  measure                        └─▶ programs  the release programs into target/dist
+//!  ci   ───▶ fmt, clippy, deny, doc, then test
+//! ```
+//!
+//! This program links nothing of Pinnace: it must build before `protoc` is there, and in seconds.
+
+#![forbid(unsafe_code)]
+
+mod ci;
+mod demo;
+mod error;
+mod hook;
+mod measure;
+mod paths;
+mod programs;
+mod run;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What developers of Pinnace run.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring what demo and tests need: containerd 1.7 and 2.1, runc, busybox, protoc
+    Tools,
+    /// Build the release programs into target/dist
+    Build,
+    /// Run Wasm images on a private containerd, beside runc
+    Demo,
+    /// Unit tests without root, then the tests on each containerd
+    Test(test::Options),
+    /// Measure start, memory, CPU and sizes, beside runc and a shim that runs nothing
+    Measure(measure::Options),
+    /// Everything the CI checks: format, lints, licences, documentation, tests
+    Ci,
+    /// Install the pre-commit hook into this clone
+    Hook,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Tools => tools::bring().map(|_| ()),
+        Command::Build => programs::build().map(|_| ()),
+        Command::Demo => demo::demo(),
+        Command::Test(options) => test::test(&options),
+        Command::Measure(options) => measure::measure(&options),
+        Command::Ci => ci::ci(),
+        Command::Hook => hook::install(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error::print(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `cargo xtask test`: unit tests without root, then everything on each containerd.
+//!
+//! The unit tests of a root user run as `nobody`, so that one which needs root fails here too and not first on
+//! another's machine. The tests on containerd use the release programs: what is proven is what is shipped.
+
+use crate::demo::on;
+use crate::error::Error;
+use crate::run::{self, say};
+use crate::tools::Tools;
+use crate::{paths, programs, tools};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What to leave out while working on one thing.
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// Only the unit tests: no root, no containerd
+    #[arg(long, conflicts_with = "e2e")]
+    unit: bool,
+    /// Only the tests on containerd
+    #[arg(long)]
+    e2e: bool,
+    /// Only on this containerd version
+    #[arg(long, value_name = "VERSION")]
+    containerd: Option<String>,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// Runs the tests.
+pub(crate) fn test(options: &Options) -> Result<(), Error> {
+    tools::protoc()?;
+    if !options.e2e {
+        unit(options.filter.as_deref())?;
+    }
+    if !options.unit {
+        on_containerd(options)?;
+    }
+    Ok(())
+}
+
+fn unit(filter: Option<&str>) -> Result<(), Error> {
+    say("unit tests");
+    let mut cargo = run::cargo();
+    cargo.args(["test", "--workspace", "--exclude", "pinnace-e2e", "--locked"]).args(filter);
+    if run::is_root() {
+        if let Some(closed) = closed_to_others(&paths::target()) {
+            say(format!("as root, because nobody may not enter {}", closed.display()));
+        } else {
+            let runner = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all";
+            let triple = format!("{}_UNKNOWN_LINUX_GNU", std::env::consts::ARCH.to_uppercase());
+            cargo.env(format!("CARGO_TARGET_{triple}_RUNNER"), runner);
+        }
+    }
+    run::loud(&mut cargo)
+}
+
+fn on_containerd(options: &Options) -> Result<(), Error> {
+    let brought = tools::bring()?;
+    complete(&brought)?;
+    programs::build()?;
+    let chosen = |version: &&String| options.containerd.as_ref().is_none_or(|only| only == *version);
+    let versions: Vec<_> = brought.containerds.iter().filter(chosen).collect();
+    if versions.is_empty() {
+        return Err(Error::Missing {
+            what: format!("containerd {}", options.containerd.as_deref().unwrap_or("1.7 or newer")),
+            remedy: format!("could be had: {}", brought.containerds.join(", ")),
+        });
+    }
+    for version in versions {
+        say(format!("tests on containerd {version}"));
+        let mut cargo = on(version, run::cargo());
+        cargo.args(["test", "--package", "pinnace-e2e", "--locked"]).args(&options.filter);
+        run::loud(&mut cargo)?;
+    }
+    for line in &brought.left_out {
+        say(format!("left out: {line}"));
+    }
+    Ok(())
+}
+
+/// In CI nothing may be left out: a test that did not run proves nothing.
+fn complete(tools: &Tools) -> Result<(), Error> {
+    match tools.left_out.first() {
+        Some(line) if std::env::var_os("CI").is_some() => Err(Error::Missing {
+            what: line.clone(),
+            remedy: "in CI (the variable CI is set) nothing may be left out".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The first directory on the way to `path` that others may not enter.
+fn closed_to_others(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|dir| dir.metadata().is_ok_and(|meta| meta.mode() & 0o001 == 0))
+}

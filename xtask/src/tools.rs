@@ -1,0 +1,127 @@
+//! `cargo xtask tools`: what demo and tests need, found on this machine or brought to it.
+//!
+//! Nothing is installed but `protoc`, which builds need on their `PATH`: packages are unpacked into prefixes,
+//! and `target/tools` links to them. What cannot be had on this machine is named and left out; whether that
+//! matters is for the command that asked.
+
+mod apt;
+
+use crate::error::Error;
+use crate::paths;
+use crate::run::{self, say};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// The containerd that tests run on: the version, and the Debian suites that carry it.
+struct Daemon {
+    version: &'static str,
+    suites: &'static [&'static str],
+}
+
+/// One of each protocol generation. A suite that has moved on gives its newest instead.
+const DAEMONS: [Daemon; 2] = [
+    Daemon { version: "1.7.24", suites: &["trixie"] },
+    Daemon { version: "2.1.9", suites: &["forky", "sid"] },
+];
+
+/// What `target/tools` holds.
+pub(crate) struct Tools {
+    /// The containerd versions, oldest first; each is at `target/tools/containerd-<version>/bin`.
+    pub(crate) containerds: Vec<String>,
+    /// What was left out, as sentences for the user.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// Brings everything, and says what had to be left out.
+pub(crate) fn bring() -> Result<Tools, Error> {
+    protoc()?;
+    let mut tools = Tools { containerds: Vec::new(), left_out: Vec::new() };
+    for daemon in &DAEMONS {
+        match containerd(daemon) {
+            Ok(version) => tools.containerds.push(version),
+            Err(reason) => tools.left_out.push(format!("containerd {}: {reason}", daemon.version)),
+        }
+    }
+    if let Some(version) = installed_containerd()
+        && tools.containerds.is_empty()
+    {
+        tools.containerds.push(version);
+    }
+    for (package, program) in [("runc", "runc"), ("busybox-static", "busybox")] {
+        if let Err(reason) = helper(package, program) {
+            tools.left_out.push(format!("{program}: {reason}"));
+        }
+    }
+    for line in &tools.left_out {
+        say(format!("left out: {line}"));
+    }
+    Ok(tools)
+}
+
+/// containerd's API crates are generated while they build.
+pub(crate) fn protoc() -> Result<(), Error> {
+    if std::env::var_os("PROTOC").is_some() || paths::which("protoc").is_some() {
+        return Ok(());
+    }
+    if !(run::is_root() && apt::here()) {
+        return Err(Error::Missing {
+            what: "protoc".to_owned(),
+            remedy: "install the package protobuf-compiler, or name one by PROTOC".to_owned(),
+        });
+    }
+    apt::install("protobuf-compiler")
+}
+
+/// One containerd at `target/tools/containerd-<version>`; the version is the one that could be had.
+fn containerd(daemon: &Daemon) -> Result<String, Error> {
+    let exact = paths::tools().join(format!("containerd-{}", daemon.version));
+    if exact.join("bin/containerd").is_file() {
+        return Ok(daemon.version.to_owned());
+    }
+    let package = apt::from_suites("containerd", daemon.version, daemon.suites)?;
+    link(&package.prefix.join("usr"), &format!("containerd-{}", package.upstream))?;
+    Ok(package.upstream)
+}
+
+/// The machine's own containerd, if it is new enough for Wasm layers (1.6 refuses them).
+pub(crate) fn installed_containerd() -> Option<String> {
+    let program = paths::which("containerd")?;
+    let words = run::captured(run::program(&program).arg("--version")).ok()?;
+    let version = words.split_whitespace().nth(2)?.trim_start_matches('v');
+    let version = version.split(['~', '+', '-']).next()?.to_owned();
+    let numbers: Vec<u32> = version.split('.').filter_map(|number| number.parse().ok()).collect();
+    if numbers < vec![1, 7] {
+        return None;
+    }
+    let prefix = program.parent()?.parent()?;
+    link(prefix, &format!("containerd-{version}")).ok()?;
+    Some(version)
+}
+
+/// A small program: the machine's own, else its distribution's package.
+fn helper(package: &str, program: &str) -> Result<(), Error> {
+    if paths::tools().join(program).is_file() {
+        return Ok(());
+    }
+    if let Some(file) = paths::which(program).filter(|_| program == "runc") {
+        return link(&file, program);
+    }
+    let unpacked = apt::own(package)?;
+    let places = ["usr/sbin", "usr/bin", "bin", "sbin"];
+    let file = places.iter().map(|dir| unpacked.prefix.join(dir).join(program)).find(|file| file.is_file());
+    let file = file.ok_or_else(|| Error::Missing {
+        what: format!("{program} in the package {package}"),
+        remedy: format!("install {program} and put it on PATH"),
+    })?;
+    link(&file, program)
+}
+
+/// Points `target/tools/<name>` at a file or directory, whatever it pointed at before.
+fn link(to: &Path, name: &str) -> Result<(), Error> {
+    let dir = paths::tools();
+    fs::create_dir_all(&dir).map_err(Error::file("mkdir", &dir))?;
+    let fresh: PathBuf = dir.join(format!(".{name}.{}", std::process::id()));
+    symlink(to, &fresh).map_err(Error::file("symlink", &fresh))?;
+    fs::rename(&fresh, dir.join(name)).map_err(Error::file("rename", &fresh))
+}
