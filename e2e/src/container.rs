@@ -1,0 +1,249 @@
+//! A container that exists, step by step.
+//!
+//! ```text
+//!  Draft ──create──▶ created ──start──▶ running ──exit──▶ stopped ──delete──▶ gone
+//!                       └────────kill────────────────────────▲
+//! ```
+//!
+//! Dropping one in any state removes it, so a failing test does not hide its reason behind a leak.
+
+use crate::client::{Client, request};
+use crate::draft::{bundle, forget};
+use crate::node::Node;
+use crate::stdio::{Input, Pipe};
+use containerd_client::services::v1::{
+    CloseIoRequest, DeleteTaskRequest, GetRequest, KillRequest, ListPidsRequest, MetricsRequest,
+    StartRequest, WaitRequest,
+};
+use containerd_client::types::v1::{Process, Status as State};
+use prost_types::Any;
+use std::path::PathBuf;
+use std::time::Instant;
+use tonic::Status;
+
+const SIGKILL: u32 = 9;
+
+/// How a container ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; 128+n for signal n.
+    pub code: u32,
+    /// Everything it wrote to stdout.
+    pub stdout: String,
+    /// Everything it wrote to stderr.
+    pub stderr: String,
+}
+
+/// A container with a task.
+#[derive(Debug)]
+pub struct Container<'node> {
+    node: &'node Node,
+    id: String,
+    pid: u32,
+    stdin: Option<Input>,
+    stdout: Option<Pipe>,
+    stderr: Option<Pipe>,
+    deleted: bool,
+}
+
+impl<'node> Container<'node> {
+    pub(crate) fn new(
+        node: &'node Node,
+        id: String,
+        pid: u32,
+        stdin: Option<Input>,
+        stdout: Option<Pipe>,
+        stderr: Option<Pipe>,
+    ) -> Self {
+        Self { node, id, pid, stdin, stdout, stderr, deleted: false }
+    }
+
+    /// The container's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The process that Create returned.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// containerd's directory for it.
+    #[must_use]
+    pub fn bundle(&self) -> PathBuf {
+        bundle(self.node.dir(), &self.id)
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn start(&self) -> Result<u32, Status> {
+        let start = StartRequest { container_id: self.id.clone(), ..Default::default() };
+        Ok(self.client().answer(self.client().tasks().start(request(start)))?.pid)
+    }
+
+    /// What State says.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn process(&self) -> Result<Process, Status> {
+        let get = GetRequest { container_id: self.id.clone(), ..Default::default() };
+        let answer = self.client().answer(self.client().tasks().get(request(get)))?;
+        Ok(answer.process.unwrap_or_default())
+    }
+
+    /// The state alone.
+    ///
+    /// # Panics
+    /// If there is none to be had.
+    #[must_use]
+    #[track_caller]
+    pub fn state(&self) -> State {
+        self.process().expect("a state").status()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn kill(&self, signal: u32) -> Result<(), Status> {
+        let kill = KillRequest { container_id: self.id.clone(), signal, ..Default::default() };
+        self.client().answer(self.client().tasks().kill(request(kill))).map(drop)
+    }
+
+    /// Waits for its exit.
+    ///
+    /// # Panics
+    /// If Wait fails.
+    #[must_use]
+    #[track_caller]
+    pub fn wait(&self) -> u32 {
+        let wait = WaitRequest { container_id: self.id.clone(), ..Default::default() };
+        self.client().answer(self.client().tasks().wait(request(wait))).expect("wait").exit_status
+    }
+
+    /// Starts it and tells how long it took to the first byte on stdout, and to the exit.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    #[track_caller]
+    pub fn run_to_end(mut self) -> Ended {
+        self.start().expect("start");
+        let code = self.wait();
+        let (stdout, stderr) = (self.stdout_to_end(), self.stderr_to_end());
+        assert_eq!(self.delete().expect("delete"), code, "Delete tells the exit code that Wait told");
+        Ended { code, stdout, stderr }
+    }
+
+    /// Deletes the task, and with it containerd's container; gives the exit code.
+    ///
+    /// # Errors
+    /// With containerd's answer; the container is still there then.
+    pub fn delete(&mut self) -> Result<u32, Status> {
+        let delete = DeleteTaskRequest { container_id: self.id.clone() };
+        let answer = self.client().answer(self.client().tasks().delete(request(delete)))?;
+        self.deleted = true;
+        forget(self.client(), &self.id);
+        Ok(answer.exit_status)
+    }
+
+    /// The host's process ids in it.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn pids(&self) -> Result<Vec<u32>, Status> {
+        let list = ListPidsRequest { container_id: self.id.clone() };
+        let answer = self.client().answer(self.client().tasks().list_pids(request(list)))?;
+        Ok(answer.processes.into_iter().map(|process| process.pid).collect())
+    }
+
+    /// What Stats gives: a message of the cgroup's version.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn metrics(&self) -> Result<Any, Status> {
+        let metrics = MetricsRequest { filters: vec![format!("id=={}", self.id)] };
+        let answer = self.client().answer(self.client().tasks().metrics(request(metrics)))?;
+        let metric = answer.metrics.into_iter().next().and_then(|metric| metric.data);
+        metric.ok_or_else(|| Status::not_found(format!("no metrics of {}", self.id)))
+    }
+
+    /// Writes to its stdin.
+    ///
+    /// # Panics
+    /// If it was drafted without one.
+    pub fn write(&mut self, text: &str) {
+        self.stdin.as_mut().expect("a container with stdin").write(text);
+    }
+
+    /// Ends its stdin, as a client does: its own end, then CloseIO.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn close_stdin(&mut self) -> Result<(), Status> {
+        if let Some(stdin) = &mut self.stdin {
+            stdin.close();
+        }
+        let close = CloseIoRequest { container_id: self.id.clone(), stdin: true, ..Default::default() };
+        self.client().answer(self.client().tasks().close_io(request(close))).map(drop)
+    }
+
+    /// Its stdout.
+    ///
+    /// # Panics
+    /// If its output goes elsewhere.
+    #[must_use]
+    pub fn stdout(&self) -> &Pipe {
+        self.stdout.as_ref().expect("a container with FIFOs")
+    }
+
+    /// Its stderr.
+    ///
+    /// # Panics
+    /// If its output goes elsewhere.
+    #[must_use]
+    pub fn stderr(&self) -> &Pipe {
+        self.stderr.as_ref().expect("a container with FIFOs")
+    }
+
+    /// When the first byte of stdout came.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<Instant> {
+        self.stdout.as_ref().and_then(Pipe::first_byte)
+    }
+
+    fn stdout_to_end(&self) -> String {
+        self.stdout.as_ref().map(Pipe::to_end).unwrap_or_default()
+    }
+
+    fn stderr_to_end(&self) -> String {
+        self.stderr.as_ref().map(Pipe::to_end).unwrap_or_default()
+    }
+
+    fn client(&self) -> &'node Client {
+        self.node.client()
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        if self.deleted {
+            return;
+        }
+        // Whatever state it is in: a stopped one answers Kill with NotFound, and that is as good.
+        let _gone = self.kill(SIGKILL);
+        let wait = WaitRequest { container_id: self.id.clone(), ..Default::default() };
+        let _ended = self.client().answer(self.client().tasks().wait(request(wait)));
+        if let Err(status) = self.delete() {
+            eprintln!("{}: not deleted: {status}", self.id);
+            if std::thread::panicking() {
+                return;
+            }
+            panic!("{}: could not be deleted: {status}", self.id);
+        }
+    }
+}

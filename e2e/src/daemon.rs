@@ -1,0 +1,143 @@
+//! A private containerd process: its configuration, its start, its end.
+//!
+//! It shares nothing with another one but the directory of shim sockets, which containerd has compiled in.
+//! Plugins that a test never uses stay out: they cost start-up time, and some make directories in `/opt`.
+
+use crate::places;
+use crate::wait::until;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, OpenOptions};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Plugins of both generations that no test uses. A name that a version does not know is ignored by it.
+const UNUSED: [&str; 18] = [
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.cri.v1.images",
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.podsandbox.controller.v1.podsandbox",
+    "io.containerd.internal.v1.opt",
+    "io.containerd.internal.v1.tracing",
+    "io.containerd.tracing.processor.v1.otlp",
+    "io.containerd.nri.v1.nri",
+    "io.containerd.monitor.container.v1.restart",
+    "io.containerd.internal.v1.restart",
+    "io.containerd.image-verifier.v1.bindir",
+    "io.containerd.snapshotter.v1.aufs",
+    "io.containerd.snapshotter.v1.blockfile",
+    "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.devmapper",
+    "io.containerd.snapshotter.v1.erofs",
+    "io.containerd.snapshotter.v1.native",
+    "io.containerd.snapshotter.v1.zfs",
+];
+
+/// A running containerd.
+pub(crate) struct Daemon {
+    version: String,
+    dir: PathBuf,
+    environment: Vec<(String, String)>,
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts containerd below `dir` and waits until it answers.
+    pub(crate) fn start(version: &str, dir: &Path, environment: Vec<(String, String)>) -> Self {
+        fs::write(dir.join("containerd.toml"), configuration(dir)).expect("write containerd's configuration");
+        let child = spawn(version, dir, &environment);
+        let mut daemon = Self { version: version.to_owned(), dir: dir.to_owned(), environment, child };
+        daemon.answers();
+        daemon
+    }
+
+    /// The socket of its gRPC API.
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket(&self.dir)
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> PathBuf {
+        log(&self.dir)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it and waits for its end.
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            // It may be gone already, which is what is wanted.
+            let _gone = kill_process(pid, signal);
+        }
+        self.child.wait().expect("wait for containerd");
+    }
+
+    /// Starts it again with the same directories.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(&self.version, &self.dir, &self.environment);
+        self.answers();
+    }
+
+    fn answers(&mut self) {
+        let socket = self.socket();
+        until("containerd to answer", || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("containerd: {status}\n{}", fs::read_to_string(self.log()).unwrap_or_default());
+            }
+            UnixStream::connect(&socket).ok()
+        });
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.stop(Signal::TERM);
+        }
+    }
+}
+
+fn spawn(version: &str, dir: &Path, environment: &[(String, String)]) -> Child {
+    let programs = places::containerd(version);
+    let log = OpenOptions::new().create(true).append(true).open(log(dir)).expect("open containerd's log");
+    // Ours first, and the machine's own last: what is tested is what was built.
+    let path = [places::dist(), programs.clone(), places::tools()]
+        .iter()
+        .map(|dir| dir.display().to_string())
+        .chain(["/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()])
+        .collect::<Vec<_>>()
+        .join(":");
+    Command::new(programs.join("containerd"))
+        .arg("--config")
+        .arg(dir.join("containerd.toml"))
+        .env_clear()
+        .env("PATH", path)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("share containerd's log"))
+        .stderr(log)
+        .spawn()
+        .expect("start containerd")
+}
+
+fn configuration(dir: &Path) -> String {
+    let unused = UNUSED.map(|plugin| format!("{plugin:?}")).join(", ");
+    let dir = dir.display();
+    // Version 2 is read by every containerd from 1.3 on.
+    format!(
+        "version = 2\nroot = \"{dir}/root\"\nstate = \"{dir}/state\"\ndisabled_plugins = [{unused}]\n\
+         [grpc]\naddress = \"{dir}/c.sock\"\n[ttrpc]\naddress = \"{dir}/t.sock\"\n[debug]\nlevel = \"info\"\n"
+    )
+}
+
+fn socket(dir: &Path) -> PathBuf {
+    dir.join("c.sock")
+}
+
+fn log(dir: &Path) -> PathBuf {
+    dir.join("containerd.log")
+}

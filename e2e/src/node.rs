@@ -1,0 +1,218 @@
+//! A node of a test's own: one containerd, its containers, and the proof that they are gone.
+
+use crate::client::{Client, NAMESPACE, request};
+use crate::daemon::Daemon;
+use crate::draft::Draft;
+use crate::events::Events;
+use crate::image::Image;
+use crate::leaks;
+use crate::log;
+use crate::places;
+use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
+use rustix::process::Signal;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A private containerd, ready.
+pub struct Node {
+    // Dropped in this order: the directory last.
+    client: Client,
+    daemon: RefCell<Daemon>,
+    version: String,
+    expected: RefCell<Vec<String>>,
+    containers: RefCell<Vec<String>>,
+    made: Cell<u32>,
+    dir: TempDir,
+}
+
+impl Node {
+    /// Starts the containerd that this test run is for.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_version(&places::version())
+    }
+
+    /// Starts this version of containerd.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_version(version: &str) -> Self {
+        Self::configured(version, "")
+    }
+
+    /// Starts containerd on a node whose `config.toml` has these lines too.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn configured(version: &str, configuration: &str) -> Self {
+        // Short, for the paths of sockets have 107 bytes; and a name that nothing else on the machine carries.
+        let dir = tempfile::Builder::new().prefix("pnc-").tempdir_in("/tmp").expect("a directory");
+        fs::create_dir(dir.path().join("io")).expect("a directory for FIFOs");
+        let environment = places_of_pinnace(dir.path(), configuration);
+        let daemon = Daemon::start(version, dir.path(), environment);
+        let client = Client::connect(&daemon.socket());
+        let namespace = Namespace { name: NAMESPACE.to_owned(), ..Default::default() };
+        let create = CreateNamespaceRequest { namespace: Some(namespace) };
+        client.answer(client.namespaces().create(request(create))).expect("a namespace");
+        Self {
+            client,
+            daemon: RefCell::new(daemon),
+            version: version.to_owned(),
+            expected: RefCell::default(),
+            containers: RefCell::default(),
+            made: Cell::new(0),
+            dir,
+        }
+    }
+
+    /// Which containerd this is.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The node's own directory, gone with it. Tests may put files into it.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The name that everything of this node carries.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.dir.path().file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// The cgroup above those of all its containers.
+    #[must_use]
+    pub fn cgroup_parent(&self) -> String {
+        format!("/{}", self.name())
+    }
+
+    /// containerd's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.daemon.borrow().socket()
+    }
+
+    /// containerd's process.
+    #[must_use]
+    pub fn containerd_pid(&self) -> u32 {
+        self.daemon.borrow().pid()
+    }
+
+    /// Imports an archive (an OCI layout in a tar) and unpacks the image of this name.
+    ///
+    /// # Panics
+    /// If containerd refuses it.
+    #[must_use]
+    pub fn import(&self, name: &str, archive: &[u8]) -> Image {
+        let file = self.dir().join("import.tar");
+        fs::write(&file, archive).expect("write an archive");
+        let import = ["images", "import", "--all-platforms", "--no-unpack", "--index-name", name];
+        let output = self.ctr().args(import).arg(&file).output().expect("start ctr");
+        assert!(output.status.success(), "ctr images import: {}", String::from_utf8_lossy(&output.stderr));
+        fs::remove_file(&file).expect("remove an archive");
+        Image::unpacked(&self.client, name)
+    }
+
+    /// Drafts a container of this image.
+    #[must_use]
+    pub fn container(&self, image: &Image) -> Draft<'_> {
+        self.made.set(self.made.get() + 1);
+        Draft::new(self, image, format!("{}-{}", self.name(), self.made.get()))
+    }
+
+    /// Subscribes to the tasks' events.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::subscribe(&self.client)
+    }
+
+    /// `ctr` on this containerd, in the tests' namespace.
+    #[must_use]
+    pub fn ctr(&self) -> Command {
+        let mut ctr = Command::new(places::containerd(&self.version).join("ctr"));
+        ctr.arg("--address").arg(self.socket()).args(["--namespace", NAMESPACE]);
+        ctr
+    }
+
+    /// Ends containerd by this signal and starts it again; containers stay.
+    pub fn restart(&self, signal: Signal) {
+        let mut daemon = self.daemon.borrow_mut();
+        daemon.stop(signal);
+        daemon.start_again();
+        self.client.reconnect(&daemon.socket());
+    }
+
+    /// Ends containerd by this signal, lets `meanwhile` happen, and starts it again.
+    pub fn while_down(&self, signal: Signal, meanwhile: impl FnOnce()) {
+        let mut daemon = self.daemon.borrow_mut();
+        daemon.stop(signal);
+        meanwhile();
+        daemon.start_again();
+        self.client.reconnect(&daemon.socket());
+    }
+
+    /// Declares that containerd's log will hold warnings or errors with this text.
+    pub fn expect_log(&self, text: &str) {
+        self.expected.borrow_mut().push(text.to_owned());
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Notes a container whose socket must be gone in the end.
+    pub(crate) fn remember(&self, id: &str) {
+        self.containers.borrow_mut().push(id.to_owned());
+    }
+
+    fn prove_clean(&self) {
+        let mut daemon = self.daemon.borrow_mut();
+        let traces = leaks::Traces {
+            name: self.name().to_owned(),
+            dir: self.dir().to_owned(),
+            sockets: self.containers.borrow().iter().map(|id| leaks::socket(&daemon.socket(), id)).collect(),
+        };
+        let left = leaks::left(&traces, &[daemon.pid(), std::process::id()]);
+        daemon.stop(Signal::TERM);
+        let said = log::unexpected(&daemon.log(), &self.expected.borrow());
+        leaks::remove_parents(&traces);
+        assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
+        assert!(said.is_empty(), "containerd's log:\n  {}", said.join("\n  "));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.daemon.borrow().log()).unwrap_or_default();
+            eprintln!("--- containerd {} ---\n{log}---", self.version);
+        } else {
+            self.prove_clean();
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("version", &self.version).field("dir", &self.dir.path()).finish()
+    }
+}
+
+/// Writes the node's own configuration of Pinnace, and tells containerd (and so the shim) of it.
+fn places_of_pinnace(dir: &Path, configuration: &str) -> Vec<(String, String)> {
+    let file = dir.join("pinnace.toml");
+    fs::write(&file, configuration).expect("write Pinnace's configuration");
+    vec![("PINNACE_CONFIG".to_owned(), file.display().to_string())]
+}
