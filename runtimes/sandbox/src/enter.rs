@@ -1,0 +1,83 @@
+//! The privileged sequence, as a list. Each step is a wall or makes room for one; the order is part of it.
+
+use crate::{SandboxError, Warning, descriptors, files, harden, identity, limits, mounts, namespaces};
+use mounts::path;
+use pinnace_plan::{Preopen, Sandbox};
+use rustix::fs::{CWD, Mode, OFlags};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What a process has once it is inside.
+#[derive(Debug)]
+pub struct Entered {
+    /// The guest's directories, in the order they were asked for: `O_PATH`, close-on-exec.
+    pub preopens: Vec<OwnedFd>,
+    /// What could not be had; to be reported once.
+    pub warnings: Vec<Warning>,
+}
+
+/// Builds the sandbox around this process and enters it.
+///
+/// The process has one thread, is root as far as the server is, and was born in a mount namespace of its own;
+/// [`harden`] was called. Afterwards it is the user of the spec, sees the container's files only, and
+/// can run nothing; [`filter`](crate::filter) comes next. The descriptors the plan's sandbox names are closed.
+///
+/// After an error the process is somewhere between and must exit.
+pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, SandboxError> {
+    let mut warnings = Vec::new();
+    let root = descriptors::take(sandbox.root, "the root")?;
+
+    // The namespaces first: sysctls and the host name are theirs.
+    namespaces::join(&sandbox.join)?;
+    namespaces::name(sandbox.hostname.as_deref(), sandbox.domainname.as_deref())?;
+    // While the host's /proc is there.
+    namespaces::sysctls(&sandbox.sysctls)?;
+
+    // What we mount must not show up on the host, nor what the host mounts in here.
+    mounts::root::make_private()?;
+    mounts::root::attach(root.as_fd())?;
+    // Mount points that are missing are made as the spec's root would make them.
+    limits::set_umask(Some(0o022));
+    let devs = mounts::attach_all(root.as_fd(), &sandbox.mounts)?;
+    mounts::hold_still(root.as_fd(), &sandbox.readonly_paths)?;
+    // From here on, nothing of image or volumes is a program, a device or set-uid.
+    mounts::restrict_tree(root.as_fd(), devs)?;
+    // After it, because the file that covers a masked one is a device.
+    mounts::mask(root.as_fd(), &sandbox.masked_paths)?;
+    // After the mount points were made.
+    if sandbox.root_read_only {
+        mounts::root::make_read_only(root.as_fd())?;
+    }
+    mounts::root::enter(root.as_fd())?;
+    drop(root);
+
+    // While we may still raise some.
+    limits::set(&sandbox.rlimits, &mut warnings)?;
+    limits::set_umask(sandbox.user.umask);
+    // Landlock and seccomp ask for it, and no file can give privileges from here on.
+    rustix::thread::set_no_new_privs(true).map_err(|errno| SandboxError::NoNewPrivs(errno.into()))?;
+    identity::become_user(&sandbox.user, &sandbox.capabilities, &mut warnings)?;
+    // The change of user made us dumpable, and cleared the parent-death signal.
+    harden()?;
+
+    // As the user, so a guest gets no directory that its user cannot reach.
+    let preopens = open_all(preopens, sandbox.user.uid)?;
+    files::restrict_to_root(&mut warnings)?;
+    Ok(Entered { preopens, warnings })
+}
+
+fn open_all(preopens: &[Preopen], uid: u32) -> Result<Vec<OwnedFd>, SandboxError> {
+    let failed = |path: &str, errno: rustix::io::Errno| SandboxError::Preopen {
+        path: path.to_owned(),
+        uid,
+        source: errno.into(),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, "/", flags, Mode::empty()).map_err(|errno| failed("/", errno))?;
+    preopens
+        .iter()
+        .map(|preopen| {
+            path::open(root.as_fd(), &preopen.path, OFlags::PATH | OFlags::DIRECTORY)
+                .map_err(|errno| failed(&preopen.path, errno))
+        })
+        .collect()
+}
