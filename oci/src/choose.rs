@@ -65,3 +65,74 @@ fn offered(entries: &[Entry]) -> String {
         .collect();
     if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Digest;
+
+    /// An index entry for each `os/architecture`, `-` for one without a platform.
+    fn entries(platforms: &[&str]) -> Vec<Entry> {
+        let entry = |platform: &&str| {
+            let mut entry = serde_json::json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "digest": Digest::of(platform.as_bytes()), "size": 1,
+            });
+            if let Some((os, architecture)) = platform.split_once('/') {
+                entry["platform"] = serde_json::json!({"os": os, "architecture": architecture});
+            }
+            serde_json::from_value(entry).expect("an entry")
+        };
+        platforms.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn wasm_comes_before_the_host_and_the_host_before_silence() {
+        let host = &format!("linux/{}", host_architecture());
+        for (offered, wanted) in [
+            (vec!["wasip1/wasm"], vec!["wasip1/wasm"]),
+            (vec!["wasi/wasm32"], vec!["wasi/wasm32"]),
+            (vec![host.as_str()], vec![host.as_str()]),
+            (vec!["-"], vec!["-"]),
+            (vec!["linux/s390x", host, "wasip1/wasm"], vec!["wasip1/wasm", host]),
+            (
+                vec!["-", "wasi/wasm", host, "wasip1/wasm", "wasip2/wasm"],
+                vec!["wasip2/wasm", "wasip1/wasm", "wasi/wasm", host, "-"],
+            ),
+            (vec![host, "unknown/unknown"], vec![host]),
+            (vec!["windows/amd64", "wasip2/wasm"], vec!["wasip2/wasm"]),
+            // The same platform twice: the first is meant, as everywhere.
+            (vec!["wasip1/wasm32", "wasip1/wasm"], vec!["wasip1/wasm32"]),
+        ] {
+            let chosen = candidates(&entries(&offered)).expect("a choice");
+            let digests: Vec<_> = chosen.into_iter().map(|descriptor| descriptor.digest).collect();
+            let wanted: Vec<_> = wanted.iter().map(|platform| Digest::of(platform.as_bytes())).collect();
+            assert_eq!(digests, wanted, "of {offered:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_for_others_names_what_it_offers() {
+        let refused = candidates(&entries(&["linux/s390x", "windows/amd64", "unknown/unknown"])).unwrap_err();
+        let message = refused.to_string();
+        assert!(message.ends_with("it offers linux/s390x, windows/amd64"), "{message}");
+        assert!(candidates(&[]).unwrap_err().to_string().ends_with("it offers nothing"));
+    }
+
+    #[test]
+    fn a_hostile_platform_does_not_flood_the_message() {
+        let flood = format!("evil\n{}/x", "y".repeat(1 << 16));
+        let message = candidates(&entries(&[flood.as_str(); 100])).unwrap_err().to_string();
+        assert!(message.len() < 1000 && !message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn attestations_are_passed_over_by_their_annotation_too() {
+        let mut index = entries(&["-"]);
+        let annotated = serde_json::json!({
+            "digest": "none", "size": 0, "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+        });
+        index.insert(0, serde_json::from_value(annotated).expect("an entry"));
+        assert_eq!(candidates(&index).expect("a choice").len(), 1);
+    }
+}

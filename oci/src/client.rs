@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::io::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::images_client::ImagesClient;
 use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+use crate::blob::{Blob, NotTaken};
 use crate::document::Descriptor;
 use crate::error::{CallError, Defect, ImageError};
 use crate::walk::{Step, Walk, readable};
@@ -26,9 +27,6 @@ use crate::{Digest, Memo, WasmLayer};
 
 /// A healthy containerd answers within milliseconds; one busy with a pull still within this.
 const CALL: Duration = Duration::from_secs(5);
-
-/// One request of a blob. Measured with 20 MB: larger slices are not faster, only fatter.
-const SLICE: u64 = 256 * 1024;
 
 /// containerd, as one namespace sees it.
 #[derive(Debug)]
@@ -184,45 +182,34 @@ impl Containerd {
         what: &'static str,
         digest: Digest,
         size: u64,
-        mut sink: impl Write,
+        sink: impl Write,
     ) -> Result<(), ImageError> {
         let mut client = ContentClient::new(self.channel().await?);
+        let mut blob = Blob::new(digest, size, sink);
         let refused = |call| match call {
             CallError::NotFound => image.defective(Defect::Missing { what, digest }),
             CallError::OutOfRange => image.defective(Defect::WrongSize { digest, size }),
             call => ImageError::Content { image: image.name.clone(), digest, call },
         };
-        let mut hash = Sha256::new();
-        let mut offset = 0;
-        while offset < size {
-            let end = size.min(offset + SLICE);
-            let request = self.request(ReadContentRequest {
-                digest: digest.to_string(),
-                offset: offset.try_into().map_err(|_| refused(CallError::OutOfRange))?,
-                size: (end - offset).try_into().map_err(|_| refused(CallError::OutOfRange))?,
-            });
-            let mut slice = call(client.read(request)).await.map_err(refused)?;
+        let not_taken = |error| match error {
+            NotTaken::Defect(defect) => image.defective(defect),
+            NotTaken::Sink(source) => ImageError::Sink { image: image.name.clone(), digest, source },
+        };
+        while let Some(Range { start, end }) = blob.wanted() {
+            let (Ok(offset), Ok(length)) = (i64::try_from(start), i64::try_from(end - start)) else {
+                return Err(image.defective(blob.wrong_size()));
+            };
+            let request = ReadContentRequest { digest: digest.to_string(), offset, size: length };
+            let mut slice = call(client.read(self.request(request))).await.map_err(refused)?;
             while let Some(part) = timed(slice.message()).await.map_err(refused)? {
-                offset += part.data.len() as u64;
-                if offset > end {
-                    return Err(refused(CallError::OutOfRange));
-                }
-                hash.update(&part.data);
-                sink.write_all(&part.data).map_err(|source| ImageError::Sink {
-                    image: image.name.clone(),
-                    digest,
-                    source,
-                })?;
+                blob.take(&part.data).map_err(not_taken)?;
             }
-            if offset != end {
-                return Err(refused(CallError::OutOfRange));
+            // An answer of nothing would be asked for forever.
+            if blob.wanted().is_some_and(|next| next.start != end) {
+                return Err(image.defective(blob.wrong_size()));
             }
         }
-        let found = Digest::from(<[u8; 32]>::from(hash.finalize()));
-        if found != digest {
-            return Err(image.defective(Defect::WrongDigest { expected: digest, found }));
-        }
-        Ok(())
+        blob.finish().map_err(|defect| image.defective(defect))
     }
 
     async fn channel(&self) -> Result<Channel, ImageError> {
@@ -259,17 +246,27 @@ async fn timed<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, 
     answered.map_err(|status| match status.code() {
         Code::NotFound => CallError::NotFound,
         Code::OutOfRange => CallError::OutOfRange,
-        // tonic's own failures say "transport error" and keep the reason one level down.
-        _ => CallError::Status { message: chain(&status) },
+        _ => CallError::Status { message: reason(&status) },
     })
 }
 
-/// An error and its sources in one line.
+/// containerd's words, or, if the call did not get as far, the causes.
+fn reason(status: &Status) -> String {
+    match status.source() {
+        Some(source) => chain(source),
+        None => format!("{}: {}", status.code(), status.message()),
+    }
+}
+
+/// An error and its sources in one line; some repeat their source's words.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text = format!("{text}: {error}");
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
         source = error.source();
     }
     text

@@ -11,7 +11,7 @@ use crate::{BadDigest, Digest};
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// A namespace that no gRPC header can carry.
-    #[error("containerd namespace {0:?} is not printable ascii")]
+    #[error("containerd namespace {0:?} has characters that no request can carry")]
     Namespace(String),
     /// Nobody listens, or not in time.
     #[error(

@@ -144,3 +144,108 @@ fn parse(text: &str) -> Option<Option<WasmLayer>> {
     let (digest, body) = text.strip_prefix(HEADER)?.strip_prefix('\n')?.split_once('\n')?;
     (digest.parse() == Ok(Digest::of(body.as_bytes()))).then(|| serde_json::from_str(body).ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::WasmMedia;
+
+    fn memo() -> (tempfile::TempDir, Memo, PathBuf) {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let directory = place.path().join("state/images");
+        (place, Memo::new(&directory), directory)
+    }
+
+    fn layer() -> Option<WasmLayer> {
+        Some(WasmLayer { digest: Digest::of(b"wasm"), size: 4, media: WasmMedia::Component })
+    }
+
+    fn target() -> Digest {
+        Digest::of(b"target")
+    }
+
+    #[test]
+    fn remembers_a_layer_and_that_there_is_none() {
+        let (_place, memo, directory) = memo();
+        assert_eq!(memo.get(target()), None, "an absent directory knows nothing");
+        memo.put(target(), layer());
+        memo.put(Digest::of(b"native"), None);
+        assert_eq!(memo.get(target()), Some(layer()));
+        assert_eq!(memo.get(Digest::of(b"native")), Some(None));
+        assert_eq!(memo.get(Digest::of(b"another")), None);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        assert_eq!(mode(&directory.join(target().hex())), 0o600);
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn any_changed_byte_loses_the_entry_and_the_next_write_mends_it() {
+        let (_place, memo, directory) = memo();
+        memo.put(target(), layer());
+        let entry = directory.join(target().hex());
+        let good = fs::read(&entry).unwrap();
+        for place in 0..good.len() {
+            let mut bad = good.clone();
+            bad[place] ^= 1;
+            fs::write(&entry, &bad).unwrap();
+            assert_eq!(memo.get(target()), None, "byte {place}");
+        }
+        for length in 0..good.len() {
+            fs::write(&entry, &good[..length]).unwrap();
+            assert_eq!(memo.get(target()), None, "cut to {length}");
+        }
+        fs::write(&entry, vec![b'x'; 1 << 20]).unwrap();
+        assert_eq!(memo.get(target()), None);
+        memo.put(target(), layer());
+        assert_eq!(memo.get(target()), Some(layer()));
+    }
+
+    #[test]
+    fn links_and_what_others_may_write_are_not_read() {
+        let (_place, memo, directory) = memo();
+        memo.put(target(), layer());
+        let entry = directory.join(target().hex());
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(memo.get(target()), None);
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(memo.get(target()), Some(layer()));
+        let elsewhere = directory.join("elsewhere");
+        fs::rename(&entry, &elsewhere).unwrap();
+        symlink(&elsewhere, &entry).unwrap();
+        assert_eq!(memo.get(target()), None);
+        fs::remove_file(&entry).unwrap();
+        fs::create_dir(&entry).unwrap();
+        assert_eq!(memo.get(target()), None);
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_not_used() {
+        let (_place, memo, directory) = memo();
+        fs::create_dir_all(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+        memo.put(target(), layer());
+        assert_eq!(fs::read_dir(directory).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let (_place, memo, directory) = memo();
+        fs::create_dir_all(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        for number in 0..MAX_ENTRIES {
+            let file = File::create(directory.join(format!("{number}"))).unwrap();
+            if number % 2 == 0 {
+                file.set_modified(old).unwrap();
+            }
+        }
+        memo.put(target(), layer());
+        let left: Vec<_> = fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left.len(), MAX_ENTRIES / 2 + 1);
+        assert!(!left.iter().any(|name| name == "0") && left.iter().any(|name| name == "1"));
+        assert_eq!(memo.get(target()), Some(layer()));
+    }
+}

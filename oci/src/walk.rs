@@ -78,3 +78,176 @@ fn wasm_layer(layers: &[Entry]) -> Result<Option<WasmLayer>, Defect> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+    fn step(media_type: &str, document: &Value) -> Result<Step, Defect> {
+        Walk::default().step(&descriptor(media_type), document.to_string().as_bytes())
+    }
+
+    fn descriptor(media_type: &str) -> Descriptor {
+        Descriptor { media_type: media_type.to_owned(), digest: Digest::of(b"document"), size: 1 }
+    }
+
+    fn layer(media_type: &str, content: &str) -> Value {
+        json!({"mediaType": media_type, "digest": Digest::of(content.as_bytes()), "size": content.len()})
+    }
+
+    fn manifest(layers: &[Value]) -> Value {
+        json!({"schemaVersion": 2, "config": {}, "layers": layers})
+    }
+
+    const TAR: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+    #[test]
+    fn the_one_wasm_layer_is_found_among_others() {
+        for media in ["application/wasm", "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm"] {
+            let document = manifest(&[layer(TAR, "root"), layer(media, "wasm"), layer("text/plain", "x")]);
+            for media_type in [MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"] {
+                let Ok(Step::Done(Some(found))) = step(media_type, &document) else { panic!("no layer") };
+                assert_eq!((found.digest, found.size), (Digest::of(b"wasm"), 4));
+                assert_eq!(found.media.as_str(), media);
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_without_wasm_layers_has_none() {
+        // A foreign digest in a layer that is not followed is nobody's concern.
+        let strange = json!({"mediaType": TAR, "digest": "sha512:00", "size": 1});
+        for layers in [vec![], vec![layer(TAR, "root")], vec![strange]] {
+            assert!(matches!(step(MANIFEST, &manifest(&layers)), Ok(Step::Done(None))));
+        }
+    }
+
+    #[test]
+    fn two_wasm_layers_are_refused_by_name() {
+        let wasm = |content| layer("application/wasm", content);
+        for (first, second) in [("a", "b"), ("a", "a")] {
+            let refused =
+                step(MANIFEST, &manifest(&[wasm(first), layer(TAR, "root"), wasm(second)])).unwrap_err();
+            let message = refused.to_string();
+            for content in [first, second] {
+                assert!(message.contains(&Digest::of(content.as_bytes()).to_string()), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_leads_on_and_a_chain_of_them_ends() {
+        let entry = layer(INDEX, "next");
+        let document = json!({"manifests": [entry]});
+        let mut walk = Walk::default();
+        for _ in 0..MAX_INDEXES {
+            let Ok(Step::Read(next)) = walk.step(&descriptor(INDEX), document.to_string().as_bytes()) else {
+                panic!("the walk ended")
+            };
+            assert_eq!(next[0].digest, Digest::of(b"next"));
+        }
+        let refused = walk.step(&descriptor(INDEX), document.to_string().as_bytes());
+        assert!(matches!(refused, Err(Defect::Nested { .. })));
+    }
+
+    #[test]
+    fn a_document_of_two_kinds_is_refused() {
+        let both = json!({"manifests": [], "layers": [], "config": {}});
+        let lying = json!({"mediaType": INDEX, "config": {}, "layers": []});
+        for (media_type, document) in [
+            (MANIFEST, &both),
+            (INDEX, &both),
+            (MANIFEST, &lying),
+            (INDEX, &manifest(&[])),
+            (MANIFEST, &json!({"layers": []})),
+            (MANIFEST, &json!({})),
+            (MANIFEST, &json!({"config": {}, "layers": null})),
+        ] {
+            assert!(matches!(step(media_type, document), Err(Defect::Ambiguous { .. })), "{document}");
+        }
+    }
+
+    #[test]
+    fn hostile_fields_are_refused_in_few_words() {
+        let flood = "x".repeat(1 << 20);
+        for layer in [
+            json!({"mediaType": "application/wasm", "digest": flood, "size": 1}),
+            json!({"mediaType": "application/wasm", "digest": "sha256:../../etc/passwd", "size": 1}),
+            json!({"mediaType": "application/wasm", "digest": Digest::of(b""), "size": -1}),
+            json!({"mediaType": "application/wasm", "digest": Digest::of(b""), "size": flood}),
+            json!({"mediaType": "application/wasm", "digest": Digest::of(b""), "size": 1e300}),
+            json!({"mediaType": ["application/wasm"], "digest": Digest::of(b""), "size": 1}),
+            json!({"mediaType": "application/wasm", "size": 1}),
+            json!(flood),
+        ] {
+            let message = step(MANIFEST, &manifest(&[layer])).unwrap_err().to_string();
+            assert!(message.len() < 600 && !message.contains('\n'), "{message}");
+        }
+        assert!(
+            matches!(step(&flood, &json!({})), Err(Defect::Unknown { media_type, .. }) if media_type.len() == 100)
+        );
+    }
+
+    #[test]
+    fn deep_json_is_refused_and_not_recursed_into() {
+        let deep = format!("{{\"config\": {}", "[".repeat(1 << 20));
+        assert!(matches!(
+            Walk::default().step(&descriptor(MANIFEST), deep.as_bytes()),
+            Err(Defect::Malformed { .. })
+        ));
+    }
+
+    #[test]
+    fn a_large_document_is_refused_before_it_is_read() {
+        let large = Descriptor { size: MAX_DOCUMENT + 1, ..descriptor(MANIFEST) };
+        assert!(matches!(readable(&large), Err(Defect::LargeDocument { .. })));
+        assert!(readable(&Descriptor { size: MAX_DOCUMENT, ..descriptor(MANIFEST) }).is_ok());
+        assert!(matches!(readable(&descriptor("application/wasm")), Err(Defect::Unknown { .. })));
+    }
+
+    /// JSON that looks like an image until it does not.
+    fn json_like() -> impl Strategy<Value = Value> {
+        let word = prop_oneof![
+            Just(json!(MANIFEST)),
+            Just(json!(INDEX)),
+            Just(json!("application/wasm")),
+            Just(json!(Digest::of(b"x"))),
+            any::<i64>().prop_map(|number| json!(number)),
+            any::<f64>().prop_map(|number| json!(number)),
+            ".*".prop_map(|text| json!(text)),
+            Just(Value::Null),
+        ];
+        let key = prop_oneof![
+            "(mediaType|digest|size|layers|manifests|config|platform|os|architecture|annotations)",
+            ".*",
+        ];
+        word.prop_recursive(5, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+                prop::collection::btree_map(key.clone(), inner, 0..6)
+                    .prop_map(|object| Value::Object(object.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..512), index in any::<bool>()) {
+            let media_type = if index { INDEX } else { MANIFEST };
+            let _refused_or_not = Walk::default().step(&descriptor(media_type), &bytes);
+        }
+
+        #[test]
+        fn no_json_makes_it_panic_or_babble(document in json_like(), index in any::<bool>()) {
+            if let Err(defect) = step(if index { INDEX } else { MANIFEST }, &document) {
+                prop_assert!(defect.to_string().len() < 1000);
+            }
+        }
+    }
+}

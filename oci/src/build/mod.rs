@@ -247,3 +247,139 @@ impl Index {
         archive.write(name, &index, sink)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Read;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn full() -> Image {
+        Image::rootfs()
+            .file("/usr/lib/hello.wasm", *b"\0asm", 0o755)
+            .file("/etc/motd", *b"hello", 0o644)
+            .directory("/data")
+            .symlink("/bin", "usr/bin")
+            .entrypoint(["/usr/lib/hello.wasm"])
+            .cmd(["--loud"])
+            .env("B", "2")
+            .env("A", "1")
+            .workdir("/data")
+            .user("1000:1000")
+            .label("b", "2")
+            .label("a", "1")
+            .wasm_layer(WasmMedia::Component, *b"component")
+    }
+
+    fn archived(image: &Image) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        image.archive("docker.io/library/hello:1", &mut bytes).expect("an archive");
+        bytes
+    }
+
+    fn unpacked(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let mut archive = tar::Archive::new(archive);
+        let entries = archive.entries().expect("entries").map(|entry| {
+            let mut entry = entry.expect("an entry");
+            let path = entry.path().expect("a path").to_string_lossy().into_owned();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).expect("its bytes");
+            (path, bytes)
+        });
+        entries.collect()
+    }
+
+    /// The document that a descriptor points at.
+    fn follow(files: &BTreeMap<String, Vec<u8>>, descriptor: &Value) -> Value {
+        let digest = descriptor["digest"].as_str().expect("a digest").replace(':', "/");
+        serde_json::from_slice(&files[&format!("blobs/{digest}")]).expect("json")
+    }
+
+    #[test]
+    fn the_same_image_is_the_same_bytes() {
+        assert_eq!(archived(&full()), archived(&full()));
+        let index = || Index::new().image(full()).image(full().platform("wasip2", "wasm")).attested();
+        let mut archives = [Vec::new(), Vec::new()];
+        for archive in &mut archives {
+            index().archive("docker.io/library/hello:1", archive).expect("an archive");
+        }
+        assert_eq!(archives[0], archives[1]);
+    }
+
+    #[test]
+    fn every_blob_is_stored_under_its_digest() {
+        let files = unpacked(&archived(&full()));
+        let blobs =
+            files.iter().filter_map(|(path, bytes)| Some((path.strip_prefix("blobs/sha256/")?, bytes)));
+        let named: Vec<_> = blobs.filter(|(name, _)| !name.is_empty()).collect();
+        assert_eq!(named.len(), 4, "tar layer, wasm layer, config, manifest");
+        for (name, bytes) in named {
+            assert_eq!(name, Digest::of(bytes).hex());
+        }
+    }
+
+    #[test]
+    fn wasm_layers_stay_out_of_diff_ids() {
+        let files = unpacked(&archived(&full()));
+        let layout: Value = serde_json::from_slice(&files["index.json"]).expect("json");
+        let entry = &layout["manifests"][0];
+        assert_eq!(entry["annotations"]["io.containerd.image.name"], "docker.io/library/hello:1");
+        assert_eq!(entry["annotations"]["org.opencontainers.image.ref.name"], "1");
+        let manifest = follow(&files, entry);
+        assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(2));
+        let config = follow(&files, &manifest["config"]);
+        assert_eq!(config["rootfs"]["diff_ids"], serde_json::json!([manifest["layers"][0]["digest"]]));
+        assert_eq!(config["config"]["Entrypoint"][0], "/usr/lib/hello.wasm");
+        assert_eq!(config["config"]["Env"], serde_json::json!(["B=2", "A=1"]));
+        assert_eq!(config["config"]["User"], "1000:1000");
+    }
+
+    #[test]
+    fn a_layer_holds_each_directory_before_its_content_and_nothing_of_the_day() {
+        let mut tar = tar::Archive::new(io::Cursor::new(full().tree.tar().expect("a layer")));
+        let mut paths = Vec::new();
+        for entry in tar.entries().expect("entries") {
+            let entry = entry.expect("an entry");
+            let header = entry.header();
+            assert_eq!(
+                (header.mtime().ok(), header.uid().ok(), header.gid().ok()),
+                (Some(0), Some(0), Some(0))
+            );
+            paths.push(entry.path().expect("a path").to_string_lossy().into_owned());
+        }
+        assert_eq!(paths, ["bin", "data", "etc", "etc/motd", "usr", "usr/lib", "usr/lib/hello.wasm"]);
+    }
+
+    #[test]
+    fn a_claimed_digest_goes_everywhere_a_reader_looks() {
+        let claimed = Digest::of(b"another");
+        let image = Image::artifact(WasmMedia::Wasm, *b"\0asm").claim_digest(claimed);
+        let files = unpacked(&archived(&image));
+        assert_eq!(files[&format!("blobs/sha256/{}", claimed.hex())], b"\0asm");
+    }
+
+    #[test]
+    fn a_name_without_a_tag_is_the_latest() {
+        let mut bytes = Vec::new();
+        full().archive("localhost:5000/hello", &mut bytes).expect("an archive");
+        let layout: Value = serde_json::from_slice(&unpacked(&bytes)["index.json"]).expect("json");
+        assert_eq!(layout["manifests"][0]["annotations"]["org.opencontainers.image.ref.name"], "latest");
+    }
+
+    #[test]
+    fn a_path_that_climbs_is_refused_by_name() {
+        let refused = Image::rootfs().file("/a/../../etc/passwd", *b"", 0o644).archive("x:1", io::sink());
+        let message = refused.unwrap_err().to_string();
+        assert!(message.starts_with("cannot put \"a/..\" into"), "{message}");
+    }
+
+    #[test]
+    fn a_sink_that_fails_is_reported() {
+        let mut room = [0_u8; 600];
+        let refused = full().archive("x:1", room.as_mut_slice());
+        assert!(matches!(refused, Err(BuildError::Write(_))));
+    }
+}
