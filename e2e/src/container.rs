@@ -15,7 +15,8 @@ use containerd_client::services::v1::{
     CloseIoRequest, DeleteTaskRequest, GetRequest, KillRequest, ListPidsRequest, MetricsRequest,
     StartRequest, WaitRequest,
 };
-use containerd_client::types::v1::{Process, Status as State};
+use containerd_client::types::v1::Process;
+pub use containerd_client::types::v1::Status as State;
 use prost_types::Any;
 use std::path::PathBuf;
 use std::time::Instant;

@@ -30,6 +30,9 @@ pub struct Traces {
     pub sockets: Vec<PathBuf>,
 }
 
+/// The cgroup of compile processes, below the node's own: the harness names it in Pinnace's configuration.
+pub(crate) const COMPILE: &str = "compile";
+
 /// What exits or is removed just after the last answer may take a moment, but no more than this.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -59,7 +62,9 @@ pub fn left(traces: &Traces, ours: &[u32]) -> Vec<String> {
 /// Removes the cgroups above the containers' own: those that the test named, so nobody else may.
 pub fn remove_parents(traces: &Traces) {
     for root in hierarchies() {
-        let _none = fs::remove_dir(root.join(&traces.name));
+        let parent = root.join(&traces.name);
+        let _none = fs::remove_dir(parent.join(COMPILE));
+        let _none = fs::remove_dir(parent);
     }
 }
 
@@ -105,20 +110,17 @@ fn mounts(name: &str) -> Vec<String> {
     table.lines().filter(|line| line.contains(name)).map(|line| format!("mount {line}")).collect()
 }
 
-/// The cgroups that carry the name, but for the empty parent that a test itself named.
+/// The cgroups that carry the name, but for the parents that the harness itself named.
 fn cgroups(name: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for root in hierarchies() {
-        let parent = root.join(name);
-        let mut dirs: Vec<_> = entries(&root);
-        dirs.extend(entries(&parent));
-        // Where Pinnace keeps cgroups of its own, each has the id of what it is for.
-        dirs.extend(entries(&root.join("pinnace")));
-        found.extend(dirs.into_iter().filter(|dir| {
-            *dir != parent && dir.is_dir() && contains(dir.as_os_str().as_encoded_bytes(), name)
-        }));
-    }
-    found
+    let named = |dir: &PathBuf| dir.is_dir() && contains(dir.as_os_str().as_encoded_bytes(), name);
+    hierarchies()
+        .into_iter()
+        .flat_map(|root| {
+            let (parent, compile) = (root.join(name), root.join(name).join(COMPILE));
+            let dirs = [&root, &parent, &compile].map(|dir| entries(dir)).concat();
+            dirs.into_iter().filter(named).filter(move |dir| *dir != parent && *dir != compile)
+        })
+        .collect()
 }
 
 /// The roots of all mounted hierarchies.
@@ -134,7 +136,7 @@ fn hierarchies() -> Vec<PathBuf> {
 /// What lies in the places that are empty when no container is there.
 fn files(dir: &Path) -> Vec<String> {
     let bundles = |base: &str| dir.join(base).join("io.containerd.runtime.v2.task").join(NAMESPACE);
-    [bundles("state"), bundles("root"), dir.join("io"), dir.join("pinnace/run")]
+    [bundles("state"), bundles("root"), dir.join("io"), dir.join("tmp")]
         .iter()
         .flat_map(|place| entries(place))
         .map(|file| format!("file {}", file.display()))

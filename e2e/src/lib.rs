@@ -39,7 +39,7 @@ mod spec;
 mod stdio;
 mod wait;
 
-pub use container::{Container, Ended};
+pub use container::{Container, Ended, State};
 pub use draft::Draft;
 pub use events::{Event, Events};
 pub use image::Image;

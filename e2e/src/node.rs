@@ -5,10 +5,11 @@ use crate::daemon::Daemon;
 use crate::draft::Draft;
 use crate::events::Events;
 use crate::image::Image;
-use crate::leaks;
+use crate::leaks::{self, COMPILE, Traces};
 use crate::log;
 use crate::places;
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
+use pinnace_oci::build;
 use rustix::process::Signal;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -57,7 +58,7 @@ impl Node {
         // Short, for the paths of sockets have 107 bytes; and a name that nothing else on the machine carries.
         let dir = tempfile::Builder::new().prefix("pnc-").tempdir_in("/tmp").expect("a directory");
         fs::create_dir(dir.path().join("io")).expect("a directory for FIFOs");
-        let environment = places_of_pinnace(dir.path(), configuration);
+        let environment = configure_pinnace(dir.path(), name(dir.path()), configuration);
         let daemon = Daemon::start(version, dir.path(), environment);
         let client = Client::connect(&daemon.socket());
         let namespace = Namespace { name: NAMESPACE.to_owned(), ..Default::default() };
@@ -89,7 +90,7 @@ impl Node {
     /// The name that everything of this node carries.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.dir.path().file_name().and_then(|name| name.to_str()).unwrap_or_default()
+        name(self.dir.path())
     }
 
     /// The cgroup above those of all its containers.
@@ -110,19 +111,44 @@ impl Node {
         self.daemon.borrow().pid()
     }
 
-    /// Imports an archive (an OCI layout in a tar) and unpacks the image of this name.
+    /// Imports an image and unpacks it.
     ///
     /// # Panics
     /// If containerd refuses it.
     #[must_use]
-    pub fn import(&self, name: &str, archive: &[u8]) -> Image {
+    pub fn image(&self, image: &build::Image) -> Image {
+        let name = self.image_name();
+        let mut archive = Vec::new();
+        image.archive(&name, &mut archive).expect("an archive");
+        self.import(&name, &archive)
+    }
+
+    /// Imports an index of images and unpacks the first.
+    ///
+    /// # Panics
+    /// If containerd refuses it.
+    #[must_use]
+    pub fn index(&self, index: &build::Index) -> Image {
+        let name = self.image_name();
+        let mut archive = Vec::new();
+        index.archive(&name, &mut archive).expect("an archive");
+        self.import(&name, &archive)
+    }
+
+    /// Brings an archive into containerd, under the name that it gives itself, and unpacks the image.
+    fn import(&self, name: &str, archive: &[u8]) -> Image {
         let file = self.dir().join("import.tar");
         fs::write(&file, archive).expect("write an archive");
-        let import = ["images", "import", "--all-platforms", "--no-unpack", "--index-name", name];
+        let import = ["images", "import", "--all-platforms", "--no-unpack"];
         let output = self.ctr().args(import).arg(&file).output().expect("start ctr");
         assert!(output.status.success(), "ctr images import: {}", String::from_utf8_lossy(&output.stderr));
         fs::remove_file(&file).expect("remove an archive");
         Image::unpacked(&self.client, name)
+    }
+
+    fn image_name(&self) -> String {
+        self.made.set(self.made.get() + 1);
+        format!("docker.io/{}/image:{}", self.name(), self.made.get())
     }
 
     /// Drafts a container of this image.
@@ -177,13 +203,18 @@ impl Node {
         self.containers.borrow_mut().push(id.to_owned());
     }
 
-    fn prove_clean(&self) {
-        let mut daemon = self.daemon.borrow_mut();
-        let traces = leaks::Traces {
+    fn traces(&self) -> Traces {
+        let socket = self.socket();
+        Traces {
             name: self.name().to_owned(),
             dir: self.dir().to_owned(),
-            sockets: self.containers.borrow().iter().map(|id| leaks::socket(&daemon.socket(), id)).collect(),
-        };
+            sockets: self.containers.borrow().iter().map(|id| leaks::socket(&socket, id)).collect(),
+        }
+    }
+
+    fn prove_clean(&self) {
+        let traces = self.traces();
+        let mut daemon = self.daemon.borrow_mut();
         let left = leaks::left(&traces, &[daemon.pid(), std::process::id()]);
         daemon.stop(Signal::TERM);
         let said = log::unexpected(&daemon.log(), &self.expected.borrow());
@@ -198,6 +229,7 @@ impl Drop for Node {
         if std::thread::panicking() {
             let log = fs::read_to_string(self.daemon.borrow().log()).unwrap_or_default();
             eprintln!("--- containerd {} ---\n{log}---", self.version);
+            leaks::remove_parents(&self.traces());
         } else {
             self.prove_clean();
         }
@@ -211,8 +243,18 @@ impl fmt::Debug for Node {
 }
 
 /// Writes the node's own configuration of Pinnace, and tells containerd (and so the shim) of it.
-fn places_of_pinnace(dir: &Path, configuration: &str) -> Vec<(String, String)> {
+fn configure_pinnace(dir: &Path, name: &str, more: &str) -> Vec<(String, String)> {
     let file = dir.join("pinnace.toml");
-    fs::write(&file, configuration).expect("write Pinnace's configuration");
+    let place = dir.join("pinnace").display().to_string();
+    let text = format!(
+        "[cache]\ndir = \"{place}/cache\"\n[state]\ndir = \"{place}/state\"\n\
+         [compile]\ncgroup = \"/{name}/{COMPILE}\"\n{more}\n"
+    );
+    fs::write(&file, text).expect("write Pinnace's configuration");
     vec![("PINNACE_CONFIG".to_owned(), file.display().to_string())]
+}
+
+/// `pnc-…`, the last part of the node's directory.
+fn name(dir: &Path) -> &str {
+    dir.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
