@@ -22,4 +22,4 @@ mod state;
 
 pub use error::TaskError;
 pub use registry::Tasks;
-pub use request::{CreateRequest, Exit, RootMount, Snapshot, Status};
+pub use request::{CreateRequest, Exit, HandlerOptions, RootMount, Snapshot, Status};

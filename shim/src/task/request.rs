@@ -15,8 +15,17 @@ pub struct CreateRequest {
     pub rootfs: Vec<RootMount>,
     /// The three streams.
     pub stdio: stdio::Request,
-    /// TOML text of the containerd handler's options, which may narrow the node's configuration.
-    pub options: Option<String>,
+    /// The options of the containerd handler, which may narrow the node's configuration.
+    pub options: HandlerOptions,
+}
+
+/// The options of a containerd handler: TOML, in itself or in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HandlerOptions {
+    /// The text.
+    pub body: Option<String>,
+    /// The file's path; the text comes before it.
+    pub path: Option<String>,
 }
 
 /// One mount as containerd's snapshotters describe it.

@@ -1,0 +1,67 @@
+//! `delete`: what containerd executes whenever the connection to a server is closed.
+//!
+//! It runs after every normal end too, so it is quick when there is nothing to do; and it may run while the
+//! server lives on with other containers, so it touches what belongs to this id and nothing else:
+//!
+//! ```text
+//!  the container's cgroup     emptied with SIGKILL, removed     (engines die with their server; this is for
+//!                                                                one that was about to be born)
+//!  the server's socket        removed if nobody listens on it
+//! ```
+//!
+//! There are no mounts to undo: a container's live in its own mount namespace.
+
+use super::start;
+use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
+use crate::spawn::{Bundle, cgroups_path};
+use containerd_shim_protos::api::DeleteResponse;
+use containerd_shim_protos::protobuf::Message;
+use oci_spec::runtime::Spec;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A clean-up that was not finished; containerd keeps the bundle and tells its log.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The cgroup is still there.
+    #[error("cannot clean up the cgroup of container {id:?}")]
+    Cgroup {
+        /// The container.
+        id: String,
+        /// The step that failed.
+        source: CgroupError,
+    },
+    /// The answer could not be given.
+    #[error("cannot write the answer")]
+    Answer(#[source] io::Error),
+}
+
+/// The status of a process that was killed.
+const KILLED: u32 = 137;
+
+/// Cleans up after container `id` and writes a `DeleteResponse` to `out`.
+///
+/// # Errors
+/// When something of the container is left.
+pub fn run(id: &str, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
+    // A bundle without a readable configuration never had a process.
+    if let Ok(spec) = Bundle(bundle).spec() {
+        end_processes(id, &spec).map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
+    }
+    start::remove_dead_socket(bundle);
+    let response = DeleteResponse {
+        pid: Bundle(bundle).noted_pid().unwrap_or(0),
+        exit_status: KILLED,
+        exited_at: super::task::timestamp(SystemTime::now()),
+        ..Default::default()
+    };
+    let bytes = response.write_to_bytes().map_err(|error| DeleteError::Answer(error.into()))?;
+    out.write_all(&bytes).and_then(|()| out.flush()).map_err(DeleteError::Answer)
+}
+
+fn end_processes(id: &str, spec: &Spec) -> Result<(), CgroupError> {
+    let cgroup = Cgroup::open(&Hierarchies::discover()?, &cgroups_path(id, spec))?;
+    cgroup.kill()?;
+    cgroup.remove()
+}

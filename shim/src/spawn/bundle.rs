@@ -1,0 +1,160 @@
+//! A bundle: the directory in which containerd puts one container's `config.json`.
+
+use oci_spec::runtime::{Process, Spec};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A bundle that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no runtime-spec configuration.
+    #[error("{} is not a container's configuration: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        source: serde_json::Error,
+    },
+    /// It has no process.
+    #[error("{} has no process: nothing can be run", path.display())]
+    NoProcess {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has hooks.
+    #[error(
+        "{} has OCI hooks ({kind}), which are not run yet: remove them, or use Docker 28 or newer, which needs none",
+        path.display()
+    )]
+    Hooks {
+        /// The file.
+        path: PathBuf,
+        /// The kind of the first.
+        kind: &'static str,
+    },
+    /// The pid could not be noted.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A bundle's directory.
+#[derive(Debug, Clone, Copy)]
+pub struct Bundle<'a>(pub &'a Path);
+
+impl Bundle<'_> {
+    /// The container's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be read, is malformed, or asks for what is not done here.
+    pub fn spec(&self) -> Result<Spec, BundleError> {
+        let path = self.0.join("config.json");
+        let text = std::fs::read(&path).map_err(|source| BundleError::Read { path: path.clone(), source })?;
+        let spec: Spec =
+            serde_json::from_slice(&text).map_err(|source| BundleError::Parse { path: path.clone(), source })?;
+        match hooks(&spec) {
+            Some(kind) => Err(BundleError::Hooks { path, kind }),
+            None => Ok(spec),
+        }
+    }
+
+    /// The process of a spec, which for a container must be there.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn process<'s>(&self, spec: &'s Spec) -> Result<&'s Process, BundleError> {
+        spec.process().as_ref().ok_or_else(|| BundleError::NoProcess { path: self.0.join("config.json") })
+    }
+
+    /// The root directory the spec names.
+    #[must_use]
+    pub fn root_path(&self, spec: &Spec) -> PathBuf {
+        let named = spec.root().as_ref().map_or(Path::new("rootfs"), |root| root.path().as_path());
+        self.0.join(named)
+    }
+
+    /// Where a root can be mounted for the moment in which it is cloned.
+    #[must_use]
+    pub fn rootfs(&self) -> PathBuf {
+        self.0.join("rootfs")
+    }
+
+    /// Notes the engine's pid, which `delete` answers with after this server was killed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_pid(&self, pid: i32) -> Result<(), BundleError> {
+        let path = self.0.join(PID);
+        std::fs::write(&path, pid.to_string()).map_err(|source| BundleError::Write { path, source })
+    }
+
+    /// The pid that was noted; none if Create never got that far.
+    #[must_use]
+    pub fn noted_pid(&self) -> Option<u32> {
+        std::fs::read_to_string(self.0.join(PID)).ok()?.trim().parse().ok()
+    }
+}
+
+/// The name runc's shim uses too.
+const PID: &str = "init.pid";
+
+fn hooks(spec: &Spec) -> Option<&'static str> {
+    let hooks = spec.hooks().as_ref()?;
+    let any = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    #[allow(deprecated, reason = "Docker before 28 still sends prestart hooks")]
+    let prestart = any(hooks.prestart());
+    [
+        (prestart, "prestart"),
+        (any(hooks.create_runtime()), "createRuntime"),
+        (any(hooks.create_container()), "createContainer"),
+        (any(hooks.start_container()), "startContainer"),
+        (any(hooks.poststart()), "poststart"),
+        (any(hooks.poststop()), "poststop"),
+    ]
+    .into_iter()
+    .find_map(|(there, kind)| there.then_some(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> Result<Spec, BundleError> {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("config.json"), text).expect("written");
+        Bundle(directory.path()).spec()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_bundle_names_the_file() {
+        let missing = Bundle(Path::new("/nowhere")).spec().expect_err("missing");
+        assert!(missing.to_string().contains("/nowhere/config.json"), "{missing}");
+        assert!(matches!(spec("{"), Err(BundleError::Parse { .. })));
+        let hooks = r#"{"ociVersion":"1.1.0","hooks":{"poststop":[{"path":"/bin/true"}]}}"#;
+        assert!(matches!(spec(hooks), Err(BundleError::Hooks { kind: "poststop", .. })));
+        let empty = spec(r#"{"ociVersion":"1.1.0","hooks":{"poststop":[]}}"#).expect("fine");
+        assert!(matches!(Bundle(Path::new("/b")).process(&empty), Err(BundleError::NoProcess { .. })));
+    }
+
+    #[test]
+    fn the_root_is_relative_to_the_bundle_or_absolute() {
+        let named = |root: &str| {
+            let text = format!(r#"{{"ociVersion":"1.1.0","root":{{"path":"{root}"}}}}"#);
+            Bundle(Path::new("/b")).root_path(&spec(&text).expect("fine"))
+        };
+        assert_eq!(named("rootfs"), Path::new("/b/rootfs"));
+        assert_eq!(named("/var/lib/docker/x"), Path::new("/var/lib/docker/x"));
+    }
+}

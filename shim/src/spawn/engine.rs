@@ -1,0 +1,204 @@
+//! One engine process: its plan sealed, its descriptors numbered, born, and heard until it is ready.
+
+use super::control::{Control, ControlError};
+use pinnace_plan::{Failure, Fd, Plan, Report, WireError, fds};
+use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use tokio::io::unix::AsyncFd;
+
+/// An engine that did not become ready.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The plan could not be written.
+    #[error("cannot write the plan of the container")]
+    Plan(#[source] io::Error),
+    /// The plan could not be encoded.
+    #[error("cannot encode the plan of the container")]
+    Encode(#[from] WireError),
+    /// The control socket failed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// No process was born.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The process cannot be watched.
+    #[error("cannot watch the engine process")]
+    Watch(#[source] io::Error),
+    /// The engine says why it cannot run this.
+    #[error("{0}")]
+    Refused(String),
+    /// It died without a word.
+    #[error("the engine ended with status {status} before it was ready, without a reason: see the log of containerd and dmesg")]
+    Died {
+        /// 0 to 255; 128 + n for a death by signal n.
+        status: u32,
+    },
+    /// It said something that does not belong here.
+    #[error("the engine sent {report} before it was ready")]
+    OutOfTurn {
+        /// What it said.
+        report: String,
+    },
+}
+
+/// The descriptors of an engine process: gathered with the numbers they will have.
+#[derive(Debug)]
+pub struct Descriptors<'a> {
+    list: Vec<(BorrowedFd<'a>, Fd)>,
+    next: Fd,
+}
+
+impl<'a> Descriptors<'a> {
+    /// Starts with the three streams.
+    #[must_use]
+    pub fn new(stdio: [BorrowedFd<'a>; 3]) -> Self {
+        Self { list: stdio.into_iter().zip(0..).collect(), next: fds::FIRST_FREE }
+    }
+
+    /// Adds one and says its number.
+    pub fn add(&mut self, fd: BorrowedFd<'a>) -> Fd {
+        let number = self.next;
+        self.next += 1;
+        self.list.push((fd, number));
+        number
+    }
+}
+
+/// What a container's process is born with, beside its plan.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The engine program.
+    pub program: BorrowedFd<'a>,
+    /// Its name, as process lists show it before the guest's arguments.
+    pub name: &'a str,
+    /// Streams and everything the plan names.
+    pub descriptors: Descriptors<'a>,
+    /// Namespaces.
+    pub namespaces: Namespaces<'a>,
+    /// Cgroup.
+    pub join: Join<'a>,
+}
+
+/// A born engine process.
+#[derive(Debug)]
+pub struct Engine {
+    /// Its pid in the host's pid namespace.
+    pub pid: i32,
+    /// The server's end of its control socket.
+    pub control: Control,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+impl Engine {
+    /// Makes the process and waits until it is ready for Go.
+    ///
+    /// # Errors
+    /// When it cannot be born, refuses its plan, or dies; it is gone then.
+    pub async fn launch(launch: Launch<'_>, plan: &Plan) -> Result<Self, EngineError> {
+        let sealed = seal(&pinnace_plan::encode(plan)?).map_err(EngineError::Plan)?;
+        let (control, theirs) = Control::pair()?;
+        let args = arguments(launch.name, &plan.guest.args);
+        let mut list = launch.descriptors.list;
+        list.extend([(sealed.as_fd(), fds::PLAN), (theirs.as_fd(), fds::CONTROL)]);
+        list.sort_unstable_by_key(|(_, number)| *number);
+        let birth = Birth {
+            program: launch.program,
+            args: &args,
+            env: &[],
+            fds: &list,
+            namespaces: launch.namespaces,
+            join: launch.join,
+        };
+        let mut child = birth.spawn()?;
+        drop(theirs);
+        let pidfd = child.pidfd.try_clone().and_then(AsyncFd::new).map_err(EngineError::Watch)?;
+        let engine = Self { pid: child.pid, control, pidfd };
+        match engine.ready(&mut child).await {
+            Ok(()) => Ok(engine),
+            Err(error) => {
+                let status = engine.discard().await;
+                Err(match error {
+                    Some(error) => error,
+                    None => EngineError::Died { status },
+                })
+            }
+        }
+    }
+
+    /// `Err(None)` is a death without a word.
+    async fn ready(&self, child: &mut Child) -> Result<(), Option<EngineError>> {
+        match self.control.receive::<Report>().await {
+            Ok(Some(Report::Ready)) => Ok(()),
+            Ok(Some(Report::Failed(Failure { message }))) => Err(Some(EngineError::Refused(message))),
+            Ok(Some(other)) => Err(Some(EngineError::OutOfTurn { report: format!("{other:?}") })),
+            Ok(None) => Err(child.birth().err().map(EngineError::Spawn)),
+            Err(error) => Err(Some(error.into())),
+        }
+    }
+
+    /// Ends a process that must not outlive the failure that is about to be told, and gives its status.
+    pub async fn discard(&self) -> u32 {
+        if let Err(error) = self.signal(Signal::KILL.as_raw()) {
+            log::debug!("engine {} is gone already: {error}", self.pid);
+        }
+        self.ended().await
+    }
+
+    /// Signals the process; by its descriptor, so never a stranger with the same pid.
+    ///
+    /// # Errors
+    /// `ESRCH` once it has been reaped; `EINVAL` for a number that is no signal.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        super::signal::send(self.pidfd.get_ref(), signal)
+    }
+
+    /// Waits until the process has ended, reaps it, and gives its status: 0 to 255, or 128 + n.
+    pub async fn ended(&self) -> u32 {
+        loop {
+            // The pidfd is readable from the moment of death on; an error here would be a closed reactor.
+            let Ok(mut ready) = self.pidfd.readable().await else {
+                return UNKNOWN;
+            };
+            match rustix::process::waitid(
+                WaitId::PidFd(self.pidfd.get_ref().as_fd()),
+                WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+            ) {
+                Ok(Some(status)) => {
+                    let exited = status.exit_status().and_then(|code| u32::try_from(code).ok());
+                    let killed = status.terminating_signal().and_then(|signal| u32::try_from(signal).ok());
+                    return exited.or(killed.map(|signal| 128 + signal)).unwrap_or(UNKNOWN);
+                }
+                Ok(None) => ready.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    log::error!("cannot reap process {}: {error}", self.pid);
+                    return UNKNOWN;
+                }
+            }
+        }
+    }
+}
+
+/// containerd's own word for an exit nobody saw.
+const UNKNOWN: u32 = 255;
+
+/// A memfd with these bytes that nobody can change any more, read from its start.
+fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let memfd = rustix::fs::memfd_create(c"plan", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(memfd);
+    file.write_all(bytes)?;
+    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
+    Ok(file.into())
+}
+
+/// The process' own arguments. A NUL inside one would end it early for the kernel, so it is cut there.
+fn arguments(name: &str, guest: &[String]) -> Vec<CString> {
+    let whole = std::iter::once(name).chain(guest.iter().map(String::as_str));
+    whole.map(|text| CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()).collect()
+}

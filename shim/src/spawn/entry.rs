@@ -1,0 +1,183 @@
+//! What the container's entrypoint is, by a look into its root.
+//!
+//! ```text
+//!  args[0] ─ "#function" cut off ─▶ with a slash: below the working directory
+//!                                   without: each directory of PATH, then the working directory
+//!      ─▶ on a bind mount of the spec: below its source; else below the root
+//!      ─▶ first bytes: "\0asm" → Wasm │ ELF, "#!" → native │ else → not Wasm
+//! ```
+//!
+//! Every path is resolved with `RESOLVE_IN_ROOT`, so no link in an image leads out of it.
+
+use oci_spec::runtime::{Process, Spec};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What stands at the entrypoint.
+#[derive(Debug)]
+pub enum Entry {
+    /// A Wasm module or component.
+    Wasm {
+        /// Its path in the container.
+        path: PathBuf,
+        /// The file.
+        file: File,
+    },
+    /// A native program or script.
+    Native {
+        /// Its path in the container.
+        path: PathBuf,
+    },
+    /// A file that is neither.
+    Unknown {
+        /// Its path in the container.
+        path: PathBuf,
+        /// Its first bytes.
+        magic: Vec<u8>,
+    },
+    /// Nothing.
+    Missing,
+}
+
+/// The command as the spec writes it: the program, and the export behind `#`, if one is named.
+#[must_use]
+pub fn split_function(program: &str) -> (&str, Option<&str>) {
+    match program.rsplit_once('#') {
+        Some((path, function)) if !path.is_empty() && !function.is_empty() => (path, Some(function)),
+        _ => (program, None),
+    }
+}
+
+/// Looks at the entrypoint of a spec.
+#[must_use]
+pub fn look(root: BorrowedFd<'_>, spec: &Spec, process: &Process, program: &str) -> Entry {
+    for path in candidates(program, process) {
+        if let Some(file) = open(root, spec, &path) {
+            return classify(path, file);
+        }
+    }
+    Entry::Missing
+}
+
+/// Absolute paths where the program may be, in order.
+fn candidates(program: &str, process: &Process) -> Vec<PathBuf> {
+    let at_cwd = Path::new("/").join(process.cwd()).join(program);
+    if program.contains('/') {
+        return vec![at_cwd];
+    }
+    let path = process.env().iter().flatten().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or("");
+    let searched = path.split(':').filter(|directory| directory.starts_with('/'));
+    searched.map(|directory| Path::new(directory).join(program)).chain([at_cwd]).collect()
+}
+
+fn open(root: BorrowedFd<'_>, spec: &Spec, path: &Path) -> Option<File> {
+    let mounted = spec.mounts().iter().flatten().rev().find_map(|mount| {
+        let below = path.strip_prefix(mount.destination()).ok()?;
+        let bound = mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind");
+        (bound || mount.typ().as_deref() == Some("bind")).then(|| (mount.source().as_ref(), below))
+    });
+    let file = match mounted {
+        Some((Some(source), below)) if below.as_os_str().is_empty() => File::open(source).ok()?,
+        Some((Some(source), below)) => open_in(File::open(source).ok()?.as_fd(), below)?,
+        Some((None, _)) => return None,
+        None => open_in(root, path)?,
+    };
+    file.metadata().ok()?.is_file().then_some(file)
+}
+
+fn open_in(directory: BorrowedFd<'_>, path: &Path) -> Option<File> {
+    // NONBLOCK: an image may have a FIFO there.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve).ok().map(File::from)
+}
+
+fn classify(path: PathBuf, file: File) -> Entry {
+    let mut magic = [0u8; 4];
+    let length = file.read_at(&mut magic, 0).unwrap_or(0);
+    match &magic[..length] {
+        b"\0asm" => Entry::Wasm { path, file },
+        b"\x7fELF" | [b'#', b'!', ..] => Entry::Native { path },
+        other => Entry::Unknown { path, magic: other.to_vec() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: serde_json::Value) -> Spec {
+        serde_json::from_value(json).expect("a spec")
+    }
+
+    fn simple(program: &str, env: &[&str]) -> Spec {
+        spec(serde_json::json!({
+            "ociVersion": "1.1.0", "root": {"path": "rootfs"},
+            "process": {"cwd": "/work", "args": [program], "env": env, "user": {"uid": 0, "gid": 0}}
+        }))
+    }
+
+    fn seen(directory: &Path, spec: &Spec) -> Entry {
+        let process = spec.process().as_ref().expect("a process");
+        let program = process.args().as_ref().expect("args")[0].clone();
+        look(File::open(directory).expect("opens").as_fd(), spec, process, &program)
+    }
+
+    #[test]
+    fn a_function_is_named_behind_the_hash() {
+        assert_eq!(split_function("/a.wasm#greet"), ("/a.wasm", Some("greet")));
+        assert_eq!(split_function("/a.wasm"), ("/a.wasm", None));
+        assert_eq!(split_function("/a.wasm#"), ("/a.wasm#", None));
+        assert_eq!(split_function("#x"), ("#x", None));
+    }
+
+    #[test]
+    fn programs_are_found_by_path_then_in_the_working_directory() {
+        let root = tempfile::tempdir().expect("a directory");
+        for directory in ["bin", "work"] {
+            std::fs::create_dir(root.path().join(directory)).expect("made");
+        }
+        std::fs::write(root.path().join("work/a.wasm"), b"\0asm\x01\0\0\0").expect("written");
+        let found = seen(root.path(), &simple("a.wasm", &["PATH=/bin:relative"]));
+        assert!(matches!(&found, Entry::Wasm { path, .. } if path == Path::new("/work/a.wasm")), "{found:?}");
+        std::fs::write(root.path().join("bin/a.wasm"), b"\x7fELF").expect("written");
+        assert!(matches!(seen(root.path(), &simple("a.wasm", &["PATH=/bin"])), Entry::Native { .. }));
+        assert!(matches!(seen(root.path(), &simple("./a.wasm", &[])), Entry::Wasm { .. }));
+        assert!(matches!(seen(root.path(), &simple("/none.wasm", &[])), Entry::Missing));
+    }
+
+    #[test]
+    fn links_lead_nowhere_out_of_the_root() {
+        let outside = tempfile::tempdir().expect("a directory");
+        std::fs::write(outside.path().join("a.wasm"), b"\0asm").expect("written");
+        let root = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink(outside.path().join("a.wasm"), root.path().join("a.wasm")).expect("linked");
+        std::os::unix::fs::symlink("../../../../../../../..", root.path().join("up")).expect("linked");
+        assert!(matches!(seen(root.path(), &simple("/a.wasm", &[])), Entry::Missing));
+        let up = format!("/up{}/a.wasm", outside.path().display());
+        assert!(matches!(seen(root.path(), &simple(&up, &[])), Entry::Missing));
+    }
+
+    #[test]
+    fn a_volume_can_hold_the_program() {
+        let (root, volume) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        std::fs::write(volume.path().join("a.wasm"), b"\0asm").expect("written");
+        let mut json = serde_json::to_value(simple("/vol/a.wasm", &[])).expect("json");
+        json["mounts"] = serde_json::json!([
+            {"destination": "/vol", "type": "bind", "source": volume.path(), "options": ["rbind"]}
+        ]);
+        assert!(matches!(seen(root.path(), &spec(json)), Entry::Wasm { .. }));
+    }
+
+    #[test]
+    fn fifos_and_directories_are_not_programs() {
+        let root = tempfile::tempdir().expect("a directory");
+        nix::unistd::mkfifo(&root.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+        std::fs::create_dir(root.path().join("dir")).expect("made");
+        assert!(matches!(seen(root.path(), &simple("/fifo", &[])), Entry::Missing));
+        assert!(matches!(seen(root.path(), &simple("/dir", &[])), Entry::Missing));
+    }
+}

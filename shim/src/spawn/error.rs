@@ -1,0 +1,64 @@
+//! Every way in which a container is not made.
+
+use super::bundle::BundleError;
+use super::compile::CompileError;
+use super::engine::EngineError;
+use super::module::ModuleError;
+use super::mounts::MountError;
+use super::namespaces::NamespaceError;
+use super::root::RootError;
+use super::walls::WallError;
+use crate::cgroups::CgroupError;
+use crate::stdio::StdioError;
+use pinnace_node::ConfigError;
+
+/// Why a container could not be made: one variant per step, each with its own message.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnFailure {
+    /// Its configuration.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The options of its handler.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its root.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// Its module.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// The module's compilation.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// Its mounts.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// Its walls.
+    #[error(transparent)]
+    Wall(#[from] WallError),
+    /// Its namespaces.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    /// Its cgroup.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// Its streams.
+    #[error(transparent)]
+    Stdio(#[from] StdioError),
+    /// Its process.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl SpawnFailure {
+    /// Whether the container asks for what this version does not do, rather than for something wrong.
+    #[must_use]
+    pub fn unsupported(&self) -> bool {
+        match self {
+            Self::Bundle(error) => matches!(error, BundleError::Hooks { .. }),
+            Self::Stdio(error) => error.unsupported(),
+            Self::Module(error) => matches!(error, ModuleError::Native { .. }),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! From a bundle to a sandboxed engine process that waits for Go.
+//!
+//! ```text
+//!  bundle      config.json
+//!  root        a detached mount
+//!  module      what to run: a file of the root, or the image's Wasm layer
+//!    └ compile   its native artifact: from the cache, or compiled once for all who wait
+//!  mounts, guest, walls, namespaces      the spec as a plan
+//!  cgroup      made and limited                          ── from here on a failure takes back what was made
+//!  stdio       the streams, opened
+//!  engine      plan sealed, process born in its place, heard: Ready, or why not
+//! ```
+//!
+//! [`create`] is that list. It is all or nothing: a failure names its step, its file and the remedy.
+
+mod bundle;
+mod compile;
+mod control;
+mod engine;
+mod entry;
+mod error;
+mod guest;
+mod host;
+mod module;
+mod mounts;
+mod namespaces;
+mod root;
+mod signal;
+mod walls;
+
+pub use bundle::{Bundle, BundleError};
+pub use engine::{Engine, EngineError};
+pub use error::SpawnFailure;
+pub use host::{Host, HostError};
+
+use crate::cgroups::{Cgroup, default_path};
+use crate::stdio::Stdio;
+use crate::task::CreateRequest;
+use engine::{Descriptors, Launch};
+use oci_spec::runtime::Spec;
+use pinnace_plan::Plan;
+use std::os::fd::AsFd;
+
+/// A container that waits for Go.
+#[derive(Debug)]
+pub struct Born {
+    /// Its process.
+    pub engine: Engine,
+    /// Its streams.
+    pub stdio: Stdio,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+}
+
+/// Makes a container.
+///
+/// # Errors
+/// With the step that failed; nothing of the container is left then.
+pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnFailure> {
+    let bundle = Bundle(&request.bundle);
+    let spec = bundle.spec()?;
+    let process = bundle.process(&spec)?;
+    let config = host.config(&request.options)?;
+    let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs())?;
+    let mounts = mounts::mounts(&spec)?;
+    let module = module::find(host, &config, &request.id, root.as_fd(), &spec, process).await?;
+    let guest = guest::guest(&spec, process, &module.program, &mounts);
+    let namespaces = namespaces::Namespaces::of(&spec)?;
+
+    let cgroup = Limited::new(host, &request.id, &spec)?;
+    let memory_limits = cgroup.0.memory_limit_files();
+    let join = cgroup.0.join()?;
+    let mut stdio = Stdio::open(&request.stdio)?;
+
+    let mut descriptors = Descriptors::new(stdio.child_fds());
+    let root_number = descriptors.add(root.as_fd());
+    let artifact = descriptors.add(module.artifact.as_fd());
+    let limit_numbers = memory_limits.iter().map(|file| descriptors.add(file.as_fd())).collect();
+    let joined = namespaces.join.iter().map(|(kind, fd)| (*kind, descriptors.add(fd.as_fd()))).collect();
+    let plan = Plan {
+        id: request.id.clone(),
+        guest,
+        module: pinnace_plan::Module {
+            name: module.name,
+            artifact,
+            kind: module.kind,
+            function: module.function,
+        },
+        memory_limits: limit_numbers,
+        sandbox: walls::sandbox(&spec, process, mounts, root_number, joined)?,
+    };
+    let join_fds = join.fds();
+    let launch = Launch {
+        program: module.engine.as_fd(),
+        name: &module.engine_name,
+        descriptors,
+        namespaces: pinnace_spawn::Namespaces {
+            new: namespaces.new,
+            join_pid: namespaces.join_pid.as_ref().map(AsFd::as_fd),
+        },
+        join: join.to_spawn(&join_fds),
+    };
+    let engine = Engine::launch(launch, &plan).await?;
+    stdio.release_child_ends();
+    host.adjust_oom_score(engine.pid, process.oom_score_adj());
+    if let Err(error) = bundle.note_pid(engine.pid) {
+        engine.discard().await;
+        return Err(error.into());
+    }
+    Ok(Born { engine, stdio, cgroup: cgroup.keep() })
+}
+
+/// The path of a container's cgroup, as its spec gives it or as its id makes it.
+#[must_use]
+pub fn cgroups_path(id: &str, spec: &Spec) -> String {
+    let given = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
+    given.map_or_else(|| default_path(id), |path| path.display().to_string())
+}
+
+/// A cgroup that is removed again unless it is kept.
+struct Limited(Cgroup, bool);
+
+impl Limited {
+    fn new(host: &Host, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
+        let limited = Self(Cgroup::create(&host.hierarchies, &cgroups_path(id, spec))?, false);
+        if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
+            limited.0.limit(resources)?;
+        }
+        Ok(limited)
+    }
+
+    fn keep(mut self) -> Cgroup {
+        self.1 = true;
+        self.0.clone()
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        if !self.1 && let Err(error) = self.0.remove() {
+            log::warn!("cannot remove the cgroup of a container that was not made: {error}");
+        }
+    }
+}

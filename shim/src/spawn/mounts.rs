@@ -1,0 +1,177 @@
+//! The spec's mounts, as a Wasm container gets them.
+//!
+//! ```text
+//!  proc sysfs cgroup cgroup2 mqueue devpts …   left out: a guest sees no kernel file system
+//!  /dev                                        null, zero, full, random, urandom and nothing else
+//!  /dev/shm /dev/pts /dev/mqueue /dev/console  left out: nothing in WASI could use them
+//!  bind, rbind                                 kept; one that would see later mounts of the host is refused
+//!  tmpfs                                       kept
+//!  anything else                               refused by name
+//! ```
+//!
+//! A bind of a kernel file system is refused later, by the sandbox, which sees what the source really is.
+
+use oci_spec::runtime::{Mount as SpecMount, Spec};
+use pinnace_plan::{Device, Mount, MountFlags, MountKind};
+
+/// A mount that cannot be given to a guest.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// Propagation from or to the host.
+    #[error(
+        "mount {destination}: propagation {option:?} is refused, a guest sees no mount made later on the host; use private (mountPropagation: None)"
+    )]
+    Propagation {
+        /// Where it was to go.
+        destination: String,
+        /// The option.
+        option: String,
+    },
+    /// A file system of another type.
+    #[error("mount {destination}: file system type {kind:?} is not supported, use bind or tmpfs")]
+    Kind {
+        /// Where it was to go.
+        destination: String,
+        /// The type.
+        kind: String,
+    },
+    /// A bind without a source.
+    #[error("mount {destination}: a bind mount needs a source")]
+    NoSource {
+        /// Where it was to go.
+        destination: String,
+    },
+    /// A destination that is no absolute path.
+    #[error("mount {destination:?}: the destination must be an absolute path without `..`")]
+    Destination {
+        /// What was given.
+        destination: String,
+    },
+}
+
+/// A mount of the plan, and whether a directory is mounted.
+#[derive(Debug)]
+pub struct Placed {
+    /// The mount.
+    pub mount: Mount,
+    /// True for a directory, false for a single file.
+    pub directory: bool,
+}
+
+/// File systems of the kernel's own making.
+const KERNEL: [&str; 13] = [
+    "proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "devtmpfs", "debugfs", "tracefs", "securityfs", "bpf",
+    "configfs", "binfmt_misc",
+];
+
+/// Below `/dev`, and of no use to a guest.
+const UNUSED: [&str; 4] = ["/dev/shm", "/dev/pts", "/dev/mqueue", "/dev/console"];
+
+/// The mounts of a spec, in its order.
+///
+/// # Errors
+/// When one is refused; the error names it.
+pub fn mounts(spec: &Spec) -> Result<Vec<Placed>, MountError> {
+    spec.mounts().iter().flatten().filter_map(|mount| place(mount).transpose()).collect()
+}
+
+fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
+    let destination = mount.destination().display().to_string();
+    if !mount.destination().is_absolute() || destination.split('/').any(|part| part == "..") {
+        return Err(MountError::Destination { destination });
+    }
+    let options = mount.options().as_deref().unwrap_or_default();
+    let has = |name: &str| options.iter().any(|option| option == name);
+    let kind = mount.typ().as_deref().unwrap_or("");
+    let bind = has("bind") || has("rbind") || kind == "bind";
+    if KERNEL.contains(&kind) && !bind || UNUSED.contains(&destination.as_str()) {
+        return Ok(None);
+    }
+    let (kind, directory) = if bind {
+        if let Some(option) = options.iter().find(|o| ["slave", "rslave", "shared", "rshared"].contains(&o.as_str())) {
+            return Err(MountError::Propagation { destination, option: option.clone() });
+        }
+        let Some(source) = mount.source() else {
+            return Err(MountError::NoSource { destination });
+        };
+        let kind = MountKind::Bind { source: source.display().to_string(), recursive: !has("bind") };
+        (kind, source.is_dir())
+    } else if kind == "tmpfs" && destination == "/dev" {
+        let devices = vec![Device::Null, Device::Zero, Device::Full, Device::Random, Device::Urandom];
+        (MountKind::Dev { devices, options: data(options) }, true)
+    } else if kind == "tmpfs" {
+        (MountKind::Tmpfs { options: data(options) }, true)
+    } else {
+        return Err(MountError::Kind { destination, kind: kind.to_owned() });
+    };
+    let flags = MountFlags { no_atime: has("noatime"), relatime: has("relatime"), no_symfollow: has("nosymfollow") };
+    Ok(Some(Placed { mount: Mount { destination, kind, read_only: has("ro"), flags }, directory }))
+}
+
+/// The options that are the file system's own.
+fn data(options: &[String]) -> Vec<(String, Option<String>)> {
+    const OURS: [&str; 5] = ["size", "mode", "uid", "gid", "nr_inodes"];
+    options
+        .iter()
+        .filter_map(|option| option.split_once('='))
+        .filter(|(name, _)| OURS.contains(name))
+        .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(mounts: serde_json::Value) -> Result<Vec<Placed>, MountError> {
+        super::mounts(&serde_json::from_value(serde_json::json!({"ociVersion": "1.1.0", "mounts": mounts})).expect("a spec"))
+    }
+
+    #[test]
+    fn containerds_defaults_leave_only_a_small_dev() {
+        let placed = of(serde_json::json!([
+            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid"]},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts"},
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm"},
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]},
+            {"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": ["size=65536k"]}
+        ]))
+        .expect("fine");
+        let names: Vec<_> = placed.iter().map(|p| p.mount.destination.as_str()).collect();
+        assert_eq!(names, ["/dev", "/run"]);
+        assert!(matches!(&placed[0].mount.kind, MountKind::Dev { devices, options } if devices.len() == 5 && options.len() == 2));
+    }
+
+    #[test]
+    fn propagation_is_refused_by_name() {
+        for option in ["rslave", "rshared", "slave", "shared"] {
+            let mount = serde_json::json!([{"destination": "/d", "type": "bind", "source": "/tmp", "options": ["rbind", option]}]);
+            let error = of(mount).expect_err("refused").to_string();
+            assert!(error.contains("/d") && error.contains(option), "{error}");
+        }
+    }
+
+    #[test]
+    fn binds_keep_their_rights_and_kind() {
+        let placed = of(serde_json::json!([
+            {"destination": "/data", "type": "bind", "source": "/tmp", "options": ["rbind", "rprivate", "ro"]},
+            {"destination": "/etc/hosts", "type": "bind", "source": "/etc/hosts", "options": ["bind"]}
+        ]))
+        .expect("fine");
+        assert!(placed[0].directory && placed[0].mount.read_only);
+        assert!(matches!(&placed[0].mount.kind, MountKind::Bind { recursive: true, .. }));
+        assert!(!placed[1].directory && !placed[1].mount.read_only);
+        assert!(matches!(&placed[1].mount.kind, MountKind::Bind { recursive: false, .. }));
+    }
+
+    #[test]
+    fn other_file_systems_and_odd_destinations_are_errors() {
+        assert!(matches!(of(serde_json::json!([{"destination": "/n", "type": "nfs", "source": "x"}])), Err(MountError::Kind { .. })));
+        assert!(matches!(of(serde_json::json!([{"destination": "n", "type": "tmpfs"}])), Err(MountError::Destination { .. })));
+        assert!(matches!(of(serde_json::json!([{"destination": "/a/../b", "type": "tmpfs"}])), Err(MountError::Destination { .. })));
+        assert!(matches!(of(serde_json::json!([{"destination": "/b", "type": "bind"}])), Err(MountError::NoSource { .. })));
+    }
+}

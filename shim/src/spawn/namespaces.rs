@@ -1,0 +1,107 @@
+//! Which namespaces a container gets: new ones by the clone, others joined by path.
+
+use oci_spec::runtime::{LinuxNamespaceType as Type, Spec};
+use pinnace_plan::Namespace;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// A namespace that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum NamespaceError {
+    /// A path that cannot be opened.
+    #[error("cannot open namespace {}: {source}", path.display())]
+    Open {
+        /// The path.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A kind that is not supported.
+    #[error("a {kind} namespace is not supported: remove it from the container's configuration")]
+    Unsupported {
+        /// The kind.
+        kind: &'static str,
+    },
+}
+
+/// The namespaces of one container.
+#[derive(Debug, Default)]
+pub struct Namespaces {
+    /// `CLONE_NEW*` flags; the mount namespace is always among them.
+    pub new: u64,
+    /// A pid namespace to be born into.
+    pub join_pid: Option<OwnedFd>,
+    /// Those that the engine's init joins.
+    pub join: Vec<(Namespace, OwnedFd)>,
+}
+
+impl Namespaces {
+    /// Reads them from a spec and opens those that are named by path.
+    ///
+    /// # Errors
+    /// When a path cannot be opened, or a kind is not supported.
+    pub fn of(spec: &Spec) -> Result<Self, NamespaceError> {
+        let mut all = Self { new: libc::CLONE_NEWNS as u64, ..Self::default() };
+        let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
+        for namespace in listed.into_iter().flatten() {
+            let path = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty());
+            match (namespace.typ(), path) {
+                (Type::Mount, None) => {}
+                (Type::Mount, Some(_)) => return Err(NamespaceError::Unsupported { kind: "shared mount" }),
+                (Type::User, _) => return Err(NamespaceError::Unsupported { kind: "user" }),
+                (Type::Time, _) => return Err(NamespaceError::Unsupported { kind: "time" }),
+                (Type::Pid, None) => all.new |= libc::CLONE_NEWPID as u64,
+                (Type::Pid, Some(path)) => all.join_pid = Some(open(path)?),
+                (Type::Network, None) => all.new |= libc::CLONE_NEWNET as u64,
+                (Type::Network, Some(path)) => all.join.push((Namespace::Network, open(path)?)),
+                (Type::Ipc, None) => all.new |= libc::CLONE_NEWIPC as u64,
+                (Type::Ipc, Some(path)) => all.join.push((Namespace::Ipc, open(path)?)),
+                (Type::Uts, None) => all.new |= libc::CLONE_NEWUTS as u64,
+                (Type::Uts, Some(path)) => all.join.push((Namespace::Uts, open(path)?)),
+                // A guest sees no cgroup tree, so a private view of it would be work for nobody.
+                (Type::Cgroup, None) => {}
+                (Type::Cgroup, Some(path)) => all.join.push((Namespace::Cgroup, open(path)?)),
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn open(path: &PathBuf) -> Result<OwnedFd, NamespaceError> {
+    File::open(path).map(OwnedFd::from).map_err(|source| NamespaceError::Open { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(namespaces: serde_json::Value) -> Result<Namespaces, NamespaceError> {
+        let spec = serde_json::json!({"ociVersion": "1.1.0", "linux": {"namespaces": namespaces}});
+        Namespaces::of(&serde_json::from_value(spec).expect("a spec"))
+    }
+
+    #[test]
+    fn the_mount_namespace_is_always_new() {
+        assert_eq!(of(serde_json::json!([])).expect("fine").new, libc::CLONE_NEWNS as u64);
+    }
+
+    #[test]
+    fn new_and_joined_ones_are_told_apart() {
+        let all = of(serde_json::json!([
+            {"type": "pid"}, {"type": "network", "path": "/proc/self/ns/net"}, {"type": "ipc", "path": ""}
+        ]))
+        .expect("fine");
+        assert_eq!(all.new, (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC) as u64);
+        assert!(matches!(all.join[..], [(Namespace::Network, _)]));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_named() {
+        let error = of(serde_json::json!([{"type": "network", "path": "/nowhere/ns"}])).expect_err("missing");
+        assert!(error.to_string().contains("/nowhere/ns"), "{error}");
+        let error = of(serde_json::json!([{"type": "user"}])).expect_err("unsupported");
+        assert!(error.to_string().contains("user namespace"), "{error}");
+    }
+}

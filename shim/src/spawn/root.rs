@@ -1,0 +1,161 @@
+//! The container's root as a detached mount: it hangs in no mount table, so nothing of it can leak.
+//!
+//! ```text
+//!  overlay     fsopen, `lowerdir+` layer by layer, fsmount                      (kernel ≥ 6.7)
+//!  bind        open_tree(CLONE)
+//!  all else    a thread mounts it in a mount namespace of its own, takes open_tree(CLONE) and ends
+//!  no mounts   Docker has mounted `root.path` of the spec: open_tree(CLONE) of that
+//! ```
+//!
+//! The server looks into the mount with `openat2(RESOLVE_IN_ROOT)`; the engine's init takes it with `move_mount`.
+
+use crate::task::RootMount;
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// A root that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The way round the new mount API failed.
+    #[error("cannot mount the root of type {kind:?} from {mounted:?}: {source}")]
+    Mount {
+        /// The mount's type, or the step before it.
+        kind: String,
+        /// Its source.
+        mounted: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// No thread for it.
+    #[error("cannot start a thread to mount the root")]
+    Thread(#[source] io::Error),
+    /// The overlay could not be configured.
+    #[error("cannot make the overlay root: {option} was refused: {source}")]
+    Overlay {
+        /// The option, or the step.
+        option: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A directory could not be cloned.
+    #[error("cannot take {} as root: {source}", path.display())]
+    Clone {
+        /// The directory.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+/// Makes the root of a container. `target` is a directory to mount on where a mount point is needed at all.
+///
+/// # Errors
+/// When the kernel refuses a mount; the error names it.
+pub fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) -> Result<OwnedFd, RootError> {
+    match mounts {
+        [] => clone_tree(root_path),
+        [mount] if mount.kind == "bind" => clone_tree(Path::new(&mount.source)),
+        [mount] if mount.kind == "overlay" => match overlay(&mount.options) {
+            // Before 6.7 there is no `lowerdir+`.
+            Err(RootError::Overlay { option, source })
+                if option.starts_with("lowerdir+") && source.raw_os_error() == Some(libc::EINVAL) =>
+            {
+                mounted_aside(mounts, target)
+            }
+            done => done,
+        },
+        others => mounted_aside(others, target),
+    }
+}
+
+fn clone_tree(path: &Path) -> Result<OwnedFd, RootError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(rustix::fs::CWD, path, flags)
+        .map_err(|error| RootError::Clone { path: path.to_owned(), source: error.into() })
+}
+
+fn overlay(options: &[String]) -> Result<OwnedFd, RootError> {
+    let failed = |option: &str| {
+        let option = option.to_owned();
+        move |error: rustix::io::Errno| RootError::Overlay { option, source: error.into() }
+    };
+    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
+    for option in options {
+        match option.split_once('=') {
+            // One `lowerdir` string is cut at 256 bytes, which is four layers of containerd's.
+            Some(("lowerdir", layers)) => {
+                for layer in layers.split(':') {
+                    rustix::mount::fsconfig_set_string(context.as_fd(), "lowerdir+", layer)
+                        .map_err(failed(&format!("lowerdir+={layer}")))?;
+                }
+            }
+            Some((name, value)) => rustix::mount::fsconfig_set_string(context.as_fd(), name, value).map_err(failed(option))?,
+            None if option == "ro" || option == "rw" => {}
+            None => rustix::mount::fsconfig_set_flag(context.as_fd(), option.as_str()).map_err(failed(option))?,
+        }
+    }
+    rustix::mount::fsconfig_create(context.as_fd()).map_err(failed("create"))?;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+        .map_err(failed("fsmount"))
+}
+
+/// Mounts by `mount(2)` in a namespace that ends with its thread; only the clone of the tree stays.
+fn mounted_aside(mounts: &[RootMount], target: &Path) -> Result<OwnedFd, RootError> {
+    let aside = || {
+        let failed = |kind: &str, mounted: &str| {
+            let (kind, mounted) = (kind.to_owned(), mounted.to_owned());
+            move |error: nix::Error| RootError::Mount { kind, mounted, source: error.into() }
+        };
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(failed("private namespace", ""))?;
+        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+            .map_err(failed("private propagation", "/"))?;
+        for mount in mounts {
+            let (flags, data) = legacy(&mount.options);
+            nix::mount::mount(Some(mount.source.as_str()), target, Some(mount.kind.as_str()), flags, Some(data.as_str()))
+                .map_err(failed(&mount.kind, &mount.source))?;
+        }
+        clone_tree(target)
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, aside).map_err(RootError::Thread)?;
+        thread.join().unwrap_or_else(|_| Err(RootError::Thread(io::Error::other("it ended early"))))
+    })
+}
+
+/// Options as `mount(2)` wants them: flags, and the rest as text.
+fn legacy(options: &[String]) -> (MsFlags, String) {
+    let mut flags = MsFlags::empty();
+    let mut data = Vec::new();
+    for option in options {
+        match option.as_str() {
+            "ro" => flags |= MsFlags::MS_RDONLY,
+            "bind" => flags |= MsFlags::MS_BIND,
+            "rbind" => flags |= MsFlags::MS_BIND | MsFlags::MS_REC,
+            "nosuid" => flags |= MsFlags::MS_NOSUID,
+            "nodev" => flags |= MsFlags::MS_NODEV,
+            "noexec" => flags |= MsFlags::MS_NOEXEC,
+            "noatime" => flags |= MsFlags::MS_NOATIME,
+            "relatime" => flags |= MsFlags::MS_RELATIME,
+            "rw" | "suid" | "dev" | "exec" | "defaults" | "loop" => {}
+            other => data.push(other),
+        }
+    }
+    (flags, data.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_become_flags_and_data() {
+        let options = ["ro", "rbind", "lowerdir=/a:/b", "rw", "index=off"].map(String::from);
+        let (flags, data) = legacy(&options);
+        assert_eq!(flags, MsFlags::MS_RDONLY | MsFlags::MS_BIND | MsFlags::MS_REC);
+        assert_eq!(data, "lowerdir=/a:/b,index=off");
+    }
+}

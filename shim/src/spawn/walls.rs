@@ -1,0 +1,183 @@
+//! The walls a spec asks for, as plain data of the plan.
+
+use super::guest::root_read_only;
+use super::mounts::Placed;
+use oci_spec::runtime::{Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompOperator, Process, Spec};
+use pinnace_plan::{
+    Arg, ArgOp, Capabilities, Fd, Namespace, Rlimit, Sandbox, Seccomp, SeccompAction, SeccompRule, User,
+};
+use std::collections::HashSet;
+
+/// A wall the spec asks for and that cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum WallError {
+    /// A seccomp action that needs a supervisor.
+    #[error("seccomp action {action} is not supported: use a profile without it")]
+    Action {
+        /// The action.
+        action: &'static str,
+    },
+}
+
+/// The sandbox of a plan. `root` and `join` are descriptor numbers in the engine process.
+///
+/// # Errors
+/// When a wall cannot be built.
+pub fn sandbox(
+    spec: &Spec,
+    process: &Process,
+    mounts: Vec<Placed>,
+    root: Fd,
+    join: Vec<(Namespace, Fd)>,
+) -> Result<Sandbox, WallError> {
+    let linux = spec.linux().as_ref();
+    let paths = |paths: Option<&Vec<String>>| paths.cloned().unwrap_or_default();
+    let sysctls = linux.and_then(|linux| linux.sysctl().as_ref());
+    let seccomp = linux.and_then(|linux| linux.seccomp().as_ref());
+    Ok(Sandbox {
+        join,
+        hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
+        domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
+        sysctls: sysctls.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        root,
+        root_read_only: root_read_only(spec),
+        mounts: mounts.into_iter().map(|placed| placed.mount).collect(),
+        masked_paths: paths(linux.and_then(|linux| linux.masked_paths().as_ref())),
+        readonly_paths: paths(linux.and_then(|linux| linux.readonly_paths().as_ref())),
+        rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
+        user: user(process),
+        capabilities: capabilities(process),
+        seccomp: seccomp.map(profile).transpose()?,
+    })
+}
+
+fn rlimit(limit: &oci_spec::runtime::PosixRlimit) -> Rlimit {
+    Rlimit { kind: limit.typ().to_string(), soft: limit.soft(), hard: limit.hard() }
+}
+
+fn user(process: &Process) -> User {
+    let user = process.user();
+    User {
+        uid: user.uid(),
+        gid: user.gid(),
+        groups: user.additional_gids().clone().unwrap_or_default(),
+        umask: user.umask(),
+    }
+}
+
+fn capabilities(process: &Process) -> Capabilities {
+    let Some(sets) = process.capabilities() else {
+        return Capabilities::default();
+    };
+    let names = |set: &Option<HashSet<Capability>>| {
+        let mut names: Vec<_> = set.iter().flatten().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    };
+    Capabilities {
+        bounding: names(sets.bounding()),
+        effective: names(sets.effective()),
+        permitted: names(sets.permitted()),
+        inheritable: names(sets.inheritable()),
+        ambient: names(sets.ambient()),
+    }
+}
+
+/// The errno of an action that names none (runtime-spec, `defaultErrnoRet`).
+const EPERM: u32 = 1;
+
+fn profile(profile: &LinuxSeccomp) -> Result<Seccomp, WallError> {
+    let rule = |call: &oci_spec::runtime::LinuxSyscall| {
+        let args = call.args().iter().flatten();
+        Ok(SeccompRule {
+            names: call.names().clone(),
+            action: action(call.action(), call.errno_ret())?,
+            args: args.map(argument).collect(),
+        })
+    };
+    Ok(Seccomp {
+        default: action(profile.default_action(), profile.default_errno_ret())?,
+        rules: profile.syscalls().iter().flatten().map(rule).collect::<Result<_, _>>()?,
+    })
+}
+
+fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<SeccompAction, WallError> {
+    use LinuxSeccompAction as Spec;
+    Ok(match action {
+        Spec::ScmpActAllow => SeccompAction::Allow,
+        Spec::ScmpActLog => SeccompAction::Log,
+        Spec::ScmpActErrno => SeccompAction::Errno(errno.unwrap_or(EPERM)),
+        Spec::ScmpActTrap => SeccompAction::Trap,
+        Spec::ScmpActKill | Spec::ScmpActKillThread => SeccompAction::KillThread,
+        Spec::ScmpActKillProcess => SeccompAction::KillProcess,
+        Spec::ScmpActNotify => return Err(WallError::Action { action: "SCMP_ACT_NOTIFY" }),
+        Spec::ScmpActTrace => return Err(WallError::Action { action: "SCMP_ACT_TRACE" }),
+    })
+}
+
+fn argument(argument: &oci_spec::runtime::LinuxSeccompArg) -> Arg {
+    use LinuxSeccompOperator as Spec;
+    let op = match argument.op() {
+        Spec::ScmpCmpNe => ArgOp::NotEqual,
+        Spec::ScmpCmpLt => ArgOp::LessThan,
+        Spec::ScmpCmpLe => ArgOp::LessEqual,
+        Spec::ScmpCmpEq => ArgOp::Equal,
+        Spec::ScmpCmpGe => ArgOp::GreaterEqual,
+        Spec::ScmpCmpGt => ArgOp::GreaterThan,
+        Spec::ScmpCmpMaskedEq => ArgOp::MaskedEqual,
+    };
+    // An index beyond the six arguments matches nothing the kernel has; seccompiler refuses it later.
+    let index = u32::try_from(argument.index()).unwrap_or(u32::MAX);
+    Arg { index, value: argument.value(), value_two: argument.value_two().unwrap_or(0), op }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(spec: serde_json::Value) -> Result<Sandbox, WallError> {
+        let spec: Spec = serde_json::from_value(spec).expect("a spec");
+        sandbox(&spec, spec.process().as_ref().expect("a process"), Vec::new(), 5, Vec::new())
+    }
+
+    fn base() -> serde_json::Value {
+        serde_json::json!({
+            "ociVersion": "1.1.0",
+            "root": {"path": "rootfs", "readonly": true},
+            "hostname": "",
+            "process": {
+                "cwd": "/", "args": ["x"], "user": {"uid": 1000, "gid": 100, "additionalGids": [7], "umask": 18},
+                "capabilities": {"bounding": ["CAP_NET_BIND_SERVICE", "CAP_CHOWN"]},
+                "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}]
+            }
+        })
+    }
+
+    #[test]
+    fn identity_and_limits_are_carried_over() {
+        let sandbox = of(base()).expect("fine");
+        assert_eq!(sandbox.user, User { uid: 1000, gid: 100, groups: vec![7], umask: Some(18) });
+        assert_eq!(sandbox.capabilities.bounding, ["CHOWN", "NET_BIND_SERVICE"]);
+        assert!(sandbox.capabilities.effective.is_empty());
+        assert_eq!(sandbox.rlimits, [Rlimit { kind: "RLIMIT_NOFILE".into(), soft: 10, hard: 20 }]);
+        assert!(sandbox.root_read_only && sandbox.hostname.is_none() && sandbox.seccomp.is_none());
+    }
+
+    #[test]
+    fn profiles_keep_their_order_and_defaults() {
+        let mut spec = base();
+        spec["linux"] = serde_json::json!({"seccomp": {
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [
+                {"names": ["read", "write"], "action": "SCMP_ACT_ALLOW"},
+                {"names": ["personality"], "action": "SCMP_ACT_ALLOW",
+                 "args": [{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}]}
+            ]
+        }});
+        let profile = of(spec.clone()).expect("fine").seccomp.expect("a profile");
+        assert_eq!(profile.default, SeccompAction::Errno(1));
+        assert_eq!(profile.rules[1].args, [Arg { index: 0, value: 8, value_two: 0, op: ArgOp::Equal }]);
+        spec["linux"]["seccomp"]["defaultAction"] = "SCMP_ACT_NOTIFY".into();
+        assert!(of(spec).expect_err("refused").to_string().contains("SCMP_ACT_NOTIFY"));
+    }
+}
