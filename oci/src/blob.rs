@@ -8,9 +8,10 @@ use sha2::{Digest as _, Sha256};
 use crate::Digest;
 use crate::error::Defect;
 
-/// One request of a blob: no answer, and so no buffer below us, is larger. Measured with 20 MB: larger
-/// slices are hardly faster, only fatter.
-const SLICE: u64 = 256 * 1024;
+/// One request of a blob: no answer, and so no buffer below us, is larger. Measured with 20 MB, in
+/// private memory afterwards and time: 64 KiB 0.43 MB and 110 ms, 256 KiB 0.6 MB and 80 ms, 4 MB 4.4 MB
+/// and 50 ms. It is read once per node, before a compilation of seconds; the memory stays.
+const SLICE: u64 = 64 * 1024;
 
 /// How far a blob has come.
 #[derive(Debug)]
