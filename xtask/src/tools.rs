@@ -5,6 +5,7 @@
 //! matters is for the command that asked.
 
 mod apt;
+mod guest;
 
 use crate::error::Error;
 use crate::paths;
@@ -52,6 +53,9 @@ pub(crate) fn bring() -> Result<Tools, Error> {
         if let Err(reason) = helper(package, program) {
             tools.left_out.push(format!("{program}: {reason}"));
         }
+    }
+    if let Err(reason) = guest::build() {
+        tools.left_out.push(format!("the guest written in Rust: {reason}"));
     }
     for line in &tools.left_out {
         say(format!("left out: {line}"));

@@ -4,6 +4,8 @@
 //!  mirror of this machine ─▶ lists of one suite, apart ─▶ download ─▶ dpkg-deb -x ─▶ cache/<package>_<version>_<arch>
 //! ```
 //!
+//! A program that needs a newer libc than the machine's comes with everything it needs ([`closure`]).
+//!
 //! apt checks the signatures; a prefix appears under its name by one rename, so whoever finds it finds it whole.
 
 use crate::error::Error;
@@ -12,6 +14,7 @@ use crate::run;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 /// A package unpacked.
 pub(super) struct Unpacked {
@@ -73,25 +76,81 @@ pub(super) fn from_suites(package: &str, wanted: &str, suites: &[&str]) -> Resul
 }
 
 fn from_suite(package: &str, suite: &str, mirror: &str, kept: &Path) -> Result<Unpacked, Error> {
-    let state = tempfile::tempdir().map_err(Error::file("mkdir", std::env::temp_dir()))?;
-    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let signed = if Path::new(keyring).exists() { format!("Signed-By: {keyring}\n") } else { String::new() };
-    let sources = state.path().join("suite.sources");
-    let lists = state.path().join("lists");
-    fs::create_dir_all(lists.join("partial")).map_err(Error::file("mkdir", &lists))?;
-    fs::write(&sources, format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n{signed}"))
+    let lists = Lists::of(suite, mirror)?;
+    download(package, &lists.apart, kept)
+}
+
+/// Packages of a Debian suite with all they need to run on any machine, their own libc too, in one prefix; but
+/// for those whose name begins with one of `without`.
+pub(super) fn closure(
+    name: &str,
+    suite: &str,
+    packages: &[&str],
+    without: &[&str],
+) -> Result<PathBuf, Error> {
+    require_apt(name)?;
+    let kept = paths::cache().join("tools");
+    let home = kept.join(format!("{name}-{suite}"));
+    if home.is_dir() {
+        return Ok(home);
+    }
+    let lists = Lists::of(suite, &debian_mirror()?)?;
+    fs::create_dir_all(&kept).map_err(Error::file("mkdir", &kept))?;
+    let work = tempfile::tempdir_in(&kept).map_err(Error::file("mkdir", &kept))?;
+    // As if nothing were installed: then apt names everything.
+    let nothing = format!("Dir::State::status={}", lists.state.path().join("nothing").display());
+    let mut apt = run::program("apt-get");
+    options(&mut apt, &lists.apart).args(["-o", &nothing, "-o", "Debug::NoLocking=1"]);
+    apt.args(["install", "--yes", "--no-install-recommends", "--print-uris"]).args(packages);
+    let answer = run::captured(&mut apt)?;
+    let files =
+        answer.lines().filter(|line| line.starts_with('\'')).filter_map(|line| line.split(' ').nth(1));
+    let names: Vec<_> = files
+        .filter_map(|file| file.split('_').next())
+        .filter(|name| !without.iter().any(|beginning| name.starts_with(beginning)))
+        .collect();
+    let mut apt = run::program("apt-get");
+    options(&mut apt, &lists.apart).arg("download").args(&names).current_dir(work.path());
+    run::quiet(&format!("{name}: {} packages", names.len()), &mut apt)?;
+    let prefix = work.path().join("prefix");
+    run::say(format!("{name}: unpack"));
+    for deb in debs(work.path()) {
+        run::captured(run::program("dpkg-deb").arg("-x").args([&deb, &prefix]))?;
+    }
+    place(&prefix, home)
+}
+
+/// The package lists of one suite, apart from the machine's own.
+struct Lists {
+    state: TempDir,
+    apart: [String; 4],
+}
+
+impl Lists {
+    fn of(suite: &str, mirror: &str) -> Result<Self, Error> {
+        let state = tempfile::tempdir().map_err(Error::file("mkdir", std::env::temp_dir()))?;
+        let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+        let signed =
+            if Path::new(keyring).exists() { format!("Signed-By: {keyring}\n") } else { String::new() };
+        let sources = state.path().join("suite.sources");
+        let lists = state.path().join("lists");
+        fs::create_dir_all(lists.join("partial")).map_err(Error::file("mkdir", &lists))?;
+        fs::write(state.path().join("nothing"), "").map_err(Error::file("write", state.path()))?;
+        fs::write(
+            &sources,
+            format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n{signed}"),
+        )
         .map_err(Error::file("write", &sources))?;
-    let apart = [
-        format!("Dir::Etc::sourcelist={}", sources.display()),
-        "Dir::Etc::sourceparts=-".to_owned(),
-        format!("Dir::State::Lists={}", lists.display()),
-        format!("Dir::Cache={}", state.path().display()),
-    ];
-    run::quiet(
-        &format!("lists of Debian {suite}"),
-        options(&mut run::program("apt-get"), &apart).arg("update"),
-    )?;
-    download(package, &apart, kept)
+        let apart = [
+            format!("Dir::Etc::sourcelist={}", sources.display()),
+            "Dir::Etc::sourceparts=-".to_owned(),
+            format!("Dir::State::Lists={}", lists.display()),
+            format!("Dir::Cache={}", state.path().display()),
+        ];
+        let mut update = run::program("apt-get");
+        run::quiet(&format!("lists of Debian {suite}"), options(&mut update, &apart).arg("update"))?;
+        Ok(Self { state, apart })
+    }
 }
 
 /// Downloads and unpacks the newest version that the lists know.
@@ -101,21 +160,21 @@ fn download(package: &str, apart: &[String], kept: &Path) -> Result<Unpacked, Er
     let mut apt = run::program("apt-get");
     options(&mut apt, apart).args(["download", package]).current_dir(work.path());
     run::quiet(&format!("package {package}"), &mut apt)?;
-    let deb = entries(work.path())
-        .into_iter()
-        .find(|file| file.extension().is_some_and(|extension| extension == "deb"))
-        .ok_or_else(|| missing(package))?;
+    let deb = debs(work.path()).next().ok_or_else(|| missing(package))?;
     let prefix = work.path().join("prefix");
     run::captured(run::program("dpkg-deb").arg("-x").args([&deb, &prefix]))?;
     let name = deb.file_stem().unwrap_or_default().to_string_lossy().replace("%3a", ":");
-    let home = kept.join(&name);
-    // Another clone may have been as fast: its directory has the same content.
-    if let Err(source) = fs::rename(&prefix, &home)
-        && !home.is_dir()
-    {
-        return Err(Error::File { step: "rename", path: home, source });
-    }
+    let home = place(&prefix, kept.join(&name))?;
     Ok(Unpacked { upstream: upstream(&name), prefix: home })
+}
+
+/// Puts a whole prefix under its name.
+fn place(prefix: &Path, home: PathBuf) -> Result<PathBuf, Error> {
+    match fs::rename(prefix, &home) {
+        // Another clone may have been as fast: its directory has the same content.
+        Err(source) if !home.is_dir() => Err(Error::File { step: "rename", path: home, source }),
+        _ => Ok(home),
+    }
 }
 
 /// The mirror that this machine takes Debian from.
@@ -155,6 +214,11 @@ fn upstream(name: &str) -> String {
     let version = name.split('_').nth(1).unwrap_or(name);
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
     version.split(['~', '+', '-']).next().unwrap_or(version).to_owned()
+}
+
+fn debs(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let deb = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "deb");
+    entries(dir).into_iter().filter(deb)
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
