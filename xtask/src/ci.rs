@@ -2,20 +2,14 @@
 
 use crate::error::Error;
 use crate::run::{self, say};
-use crate::{paths, test, tools};
+use crate::{paths, tools};
 use std::path::PathBuf;
 
 /// Named by its version in the cache: a new one is a new directory.
 const CARGO_DENY: &str = "0.20.2";
 
-/// Runs every check.
+/// Runs every check but the tests.
 pub(crate) fn ci() -> Result<(), Error> {
-    checks()?;
-    test::test(&test::Options::default())
-}
-
-/// Everything but the tests.
-pub(crate) fn checks() -> Result<(), Error> {
     tools::protoc()?;
     say("format");
     run::loud(run::cargo().args(["fmt", "--all", "--check"]))?;

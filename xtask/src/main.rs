@@ -4,7 +4,7 @@
 //!  demo ─┐                        ┌─▶ tools     containerd, runc, busybox, protoc into target/tools
 //!  test ─┼── each brings itself ──┤
 //!  measure                        └─▶ programs  the release programs into target/dist
-//!  ci   ───▶ fmt, clippy, deny, doc, then test
+//!  ci   ───▶ fmt, clippy, doc, deny; `.ci/run` adds the tests
 //! ```
 //!
 //! This program links nothing of Pinnace: it must build before `protoc` is there, and in seconds.
@@ -45,7 +45,7 @@ enum Command {
     Test(test::Options),
     /// Measure start, memory, CPU and sizes, beside runc and a shim that runs nothing
     Measure(measure::Options),
-    /// Everything the CI checks: format, lints, licences, documentation, tests
+    /// What must hold beside the tests: format, lints, documentation, licences
     Ci,
     /// Install the pre-commit hook into this clone
     Hook,

@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// What to leave out while working on one thing.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub(crate) struct Options {
     /// Only the unit tests: no root, no containerd
     #[arg(long, conflicts_with = "e2e")]
