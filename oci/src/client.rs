@@ -1,19 +1,21 @@
 //! containerd's gRPC API: containers, images, content. The only module that knows protobuf.
 //!
-//! One channel, made by the first call and closed with the value. Every call has five seconds. Blobs
-//! are read in slices, so that no answer, and no buffer below us, is larger than one.
+//! One channel while anything is asked, none between: a server that waits for its containers to end has
+//! no use for 100 KB of buffers, and one that asks again after a restart of containerd meets the new one.
+//! Every call has five seconds. Blobs are read in slices, so that no answer is larger than one.
 
 use std::error::Error;
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::images_client::ImagesClient;
 use containerd_client::services::v1::{GetContainerRequest, GetImageRequest, ReadContentRequest};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
@@ -33,7 +35,7 @@ const CALL: Duration = Duration::from_secs(5);
 pub struct Containerd {
     address: PathBuf,
     namespace: MetadataValue<Ascii>,
-    channel: OnceCell<Channel>,
+    open: Mutex<Weak<Channel>>,
 }
 
 /// The image of a container.
@@ -52,7 +54,7 @@ impl Containerd {
     /// When no header can carry `namespace`.
     pub fn new(address: impl Into<PathBuf>, namespace: &str) -> Result<Self, ImageError> {
         let namespace = namespace.parse().map_err(|_| ImageError::Namespace(namespace.to_owned()))?;
-        Ok(Self { address: address.into(), namespace, channel: OnceCell::new() })
+        Ok(Self { address: address.into(), namespace, open: Mutex::default() })
     }
 
     /// The image that a container was made from: two small calls. `None` for one made without an image
@@ -63,7 +65,7 @@ impl Containerd {
     pub async fn image_of(&self, container: &str) -> Result<Option<ImageRef>, ImageError> {
         let channel = self.channel().await?;
         let request = self.request(GetContainerRequest { id: container.to_owned() });
-        let record = call(ContainersClient::new(channel).get(request))
+        let record = call(ContainersClient::new(Channel::clone(&channel)).get(request))
             .await
             .map_err(|call| ImageError::Container { container: container.to_owned(), call })?;
         match record.container.map(|container| container.image).filter(|image| !image.is_empty()) {
@@ -79,7 +81,7 @@ impl Containerd {
     pub async fn image(&self, name: String) -> Result<ImageRef, ImageError> {
         let channel = self.channel().await?;
         let request = self.request(GetImageRequest { name: name.clone() });
-        let record = match call(ImagesClient::new(channel).get(request)).await {
+        let record = match call(ImagesClient::new(Channel::clone(&channel)).get(request)).await {
             Ok(record) => record,
             Err(call) => return Err(ImageError::Image { image: name, call }),
         };
@@ -134,6 +136,7 @@ impl Containerd {
     }
 
     async fn look_up(&self, image: &ImageRef, memo: &Memo) -> Result<Option<WasmLayer>, ImageError> {
+        let _kept_open = self.channel().await?;
         let mut walk = Walk::default();
         let mut next = vec![image.target.clone()];
         // A lesser choice for want of a better one's content may be mended by a pull of the same image.
@@ -184,7 +187,8 @@ impl Containerd {
         size: u64,
         sink: impl Write,
     ) -> Result<(), ImageError> {
-        let mut client = ContentClient::new(self.channel().await?);
+        let channel = self.channel().await?;
+        let mut client = ContentClient::new(Channel::clone(&channel));
         let mut blob = Blob::new(digest, size, sink);
         let refused = |call| match call {
             CallError::NotFound => image.defective(Defect::Missing { what, digest }),
@@ -212,16 +216,20 @@ impl Containerd {
         blob.finish().map_err(|defect| image.defective(defect))
     }
 
-    async fn channel(&self) -> Result<Channel, ImageError> {
-        let connect = || async {
-            match timeout(CALL, containerd_client::connect(&self.address)).await {
-                Ok(connected) => connected.map_err(|error| chain(&error)),
-                Err(_) => Err(CallError::TimedOut(CALL).to_string()),
-            }
+    /// The channel that is open, or a new one. It closes when the last who holds it is done.
+    async fn channel(&self) -> Result<Arc<Channel>, ImageError> {
+        let mut open = self.open.lock().await;
+        if let Some(channel) = open.upgrade() {
+            return Ok(channel);
+        }
+        let connected = match timeout(CALL, containerd_client::connect(&self.address)).await {
+            Ok(connected) => connected.map_err(|error| chain(&error)),
+            Err(_) => Err(CallError::TimedOut(CALL).to_string()),
         };
-        let connected = self.channel.get_or_try_init(connect).await;
         let failed = |reason| ImageError::Connect { address: self.address.clone(), reason };
-        connected.cloned().map_err(failed)
+        let channel = Arc::new(connected.map_err(failed)?);
+        *open = Arc::downgrade(&channel);
+        Ok(channel)
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -270,4 +278,54 @@ fn chain(error: &dyn Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    async fn ask(address: &std::path::Path) -> (ImageError, Duration) {
+        let containerd = Containerd::new(address, "default").expect("a client");
+        let asked = tokio::time::Instant::now();
+        (containerd.image_of("c").await.expect_err("nobody answers"), asked.elapsed())
+    }
+
+    #[tokio::test]
+    async fn an_absent_containerd_is_named_with_the_reason_once() {
+        let (error, _) = ask("/nonexistent/containerd.sock".as_ref()).await;
+        let message = error.to_string();
+        assert!(message.contains("\"/nonexistent/containerd.sock\""), "{message}");
+        assert_eq!(message.matches("No such file").count(), 1, "{message}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_containerd_is_not_waited_for_longer_than_a_call_may_take() {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let address = place.path().join("s");
+        let _never_accepts = UnixListener::bind(&address).expect("a socket");
+        let (error, waited) = ask(&address).await;
+        assert!(error.to_string().contains("no answer within 5s"), "{error}");
+        assert!((CALL..2 * CALL + CALL).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn one_that_speaks_something_else_is_an_error() {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let address = place.path().join("s");
+        let listener = UnixListener::bind(&address).expect("a socket");
+        let speaker = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().expect("a client");
+            peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("an answer");
+        });
+        let (error, _) = ask(&address).await;
+        speaker.join().expect("the speaker");
+        assert!(error.to_string().len() < 500, "{error}");
+    }
+
+    #[test]
+    fn a_namespace_that_no_request_can_carry_is_refused() {
+        assert!(matches!(Containerd::new("/s", "a\nb"), Err(ImageError::Namespace(_))));
+    }
 }
