@@ -1,0 +1,324 @@
+//! The control group of one compile process: the node's own, limited, gone with the process.
+//!
+//! ```text
+//!  <hierarchy><compile.cgroup>/<slot>     v1: memory, cpu, cpuacct, pids, as far as mounted; v2: the one tree
+//!  make ─▶ limit ─▶ born in it ─▶ (killed) ─▶ remove: refuses while anything still lives in it
+//! ```
+//!
+//! A slot has one holder, so a directory found there is a dead holder's and is used again. The memory limit must
+//! hold or nothing is compiled; the other limits are set where the kernel has them.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A control group that could not be made, limited or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum CageError {
+    /// Nowhere to make one.
+    #[error("no memory control group is mounted on this node, so compilations cannot be limited: mount one")]
+    NoHierarchy,
+    /// A step on one of its files failed.
+    #[error("cannot {step} {}: {source}; `compile.cgroup` of the node names where compilations run", path.display())]
+    Step {
+        /// What was to be done.
+        step: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What one compilation may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) memory: u64,
+    pub(crate) cpus: u32,
+}
+
+/// Where control groups are mounted.
+#[derive(Debug, PartialEq, Eq)]
+enum Trees {
+    /// One tree per controller, or per few.
+    V1(Vec<PathBuf>),
+    /// One tree.
+    V2(PathBuf),
+}
+
+/// The controllers a compilation is bounded or counted by.
+const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
+
+/// Processes and threads of one compilation, beside one per processor.
+const SPARE_THREADS: u32 = 16;
+
+impl Trees {
+    fn discover() -> Result<Self, CageError> {
+        let path = Path::new("/proc/self/mountinfo");
+        let table = fs::read_to_string(path).map_err(step("read", path))?;
+        Self::from_mountinfo(&table).ok_or(CageError::NoHierarchy)
+    }
+
+    /// A node whose memory controller is in a v1 tree is a v1 node, whatever else is mounted.
+    fn from_mountinfo(table: &str) -> Option<Self> {
+        let mut v1 = Vec::new();
+        let mut v2 = None;
+        let mut has_memory = false;
+        for line in table.lines() {
+            let Some((mount, source)) = line.split_once(" - ") else { continue };
+            let Some(point) = mount.split(' ').nth(4).map(PathBuf::from) else { continue };
+            let mut source = source.split(' ');
+            match (source.next(), source.nth(1)) {
+                (Some("cgroup"), Some(options)) => {
+                    let has = |wanted: &str| options.split(',').any(|option| option == wanted);
+                    has_memory |= has("memory");
+                    v1.extend(CONTROLLERS.iter().any(|wanted| has(wanted)).then_some(point));
+                }
+                (Some("cgroup2"), _) => v2 = v2.or(Some(point)),
+                _ => {}
+            }
+        }
+        if has_memory { Some(Self::V1(v1)) } else { v2.map(Self::V2) }
+    }
+
+    fn directories(&self, below: &Path) -> Vec<PathBuf> {
+        let below = below.strip_prefix("/").unwrap_or(below);
+        match self {
+            Self::V1(trees) => trees.iter().map(|tree| tree.join(below)).collect(),
+            Self::V2(tree) => vec![tree.join(below)],
+        }
+    }
+}
+
+/// The control group of one slot.
+#[derive(Debug)]
+pub(crate) struct Cage {
+    trees: Trees,
+    /// The same group in every tree.
+    directories: Vec<PathBuf>,
+}
+
+impl Cage {
+    /// Makes and limits the group of a slot.
+    pub(crate) fn make(cgroup: &Path, slot: u32, bounds: Bounds) -> Result<Self, CageError> {
+        let trees = Trees::discover()?;
+        let below = cgroup.join(slot.to_string());
+        let cage = Self { directories: trees.directories(&below), trees };
+        for directory in &cage.directories {
+            make_directory(directory)?;
+        }
+        if let Trees::V2(root) = &cage.trees {
+            hand_down(root, cgroup);
+        }
+        cage.limit(bounds)?;
+        Ok(cage)
+    }
+
+    /// What a child is born into.
+    pub(crate) fn entrance(&self) -> Result<Entrance, CageError> {
+        let open = |path: PathBuf, write: bool| {
+            OpenOptions::new().read(!write).write(write).open(&path).map_err(step("open", &path))
+        };
+        match &self.trees {
+            Trees::V1(_) => {
+                let tasks = self.directories.iter().map(|directory| open(directory.join("tasks"), true));
+                Ok(Entrance::Tasks(tasks.collect::<Result<_, _>>()?))
+            }
+            Trees::V2(_) => {
+                let directory = self.directories.first().cloned().unwrap_or_default();
+                Ok(Entrance::Into(open(directory, false)?))
+            }
+        }
+    }
+
+    /// Whether the kernel killed something in it for want of memory.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        let files = ["memory.events", "memory.oom_control"];
+        let texts = self.directories.iter().flat_map(|directory| files.map(|file| directory.join(file)));
+        texts.filter_map(|path| fs::read_to_string(path).ok()).any(|text| {
+            text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count != "0"))
+        })
+    }
+
+    /// Removes it: proof that nothing in it lives any more. What does is killed first.
+    pub(crate) fn remove(self) -> Result<(), CageError> {
+        for directory in &self.directories {
+            remove_directory(directory)?;
+            // The one above goes with its last slot; others may be at work in it.
+            let _ = directory.parent().map(fs::remove_dir);
+        }
+        Ok(())
+    }
+
+    fn limit(&self, bounds: Bounds) -> Result<(), CageError> {
+        let quota = u64::from(bounds.cpus) * 100_000;
+        let threads = bounds.cpus + SPARE_THREADS;
+        let (memory, others) = match &self.trees {
+            Trees::V1(_) => (
+                "memory.limit_in_bytes",
+                vec![
+                    ("memory.memsw.limit_in_bytes", bounds.memory.to_string()),
+                    ("cpu.cfs_period_us", "100000".into()),
+                    ("cpu.cfs_quota_us", quota.to_string()),
+                    ("pids.max", threads.to_string()),
+                ],
+            ),
+            Trees::V2(_) => (
+                "memory.max",
+                vec![
+                    ("memory.swap.max", "0".into()),
+                    ("memory.oom.group", "1".into()),
+                    ("cpu.max", format!("{quota} 100000")),
+                    ("pids.max", threads.to_string()),
+                ],
+            ),
+        };
+        let path = self.file(memory).ok_or(CageError::NoHierarchy)?;
+        fs::write(&path, bounds.memory.to_string()).map_err(step("write", &path))?;
+        for (name, value) in others {
+            if let Some(path) = self.file(name)
+                && let Err(error) = fs::write(&path, value)
+            {
+                log::warn!("cannot write {}: {error}; compilations run without this limit", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        self.directories.iter().map(|directory| directory.join(name)).find(|path| path.exists())
+    }
+}
+
+/// The opened files by which a child is born in a cage.
+pub(crate) enum Entrance {
+    Tasks(Vec<File>),
+    Into(File),
+}
+
+impl Entrance {
+    /// The descriptors, for [`Entrance::join`].
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Tasks(files) => files.iter().map(AsFd::as_fd).collect(),
+            Self::Into(file) => vec![file.as_fd()],
+        }
+    }
+
+    pub(crate) fn join<'a>(&self, descriptors: &'a [BorrowedFd<'a>]) -> pinnace_spawn::Join<'a> {
+        match (self, descriptors.first()) {
+            (Self::Into(_), Some(directory)) => pinnace_spawn::Join::Into(*directory),
+            _ => pinnace_spawn::Join::Tasks(descriptors),
+        }
+    }
+}
+
+/// Removes the groups of slots whose server was killed while it compiled. Those in use stay.
+pub fn sweep(cgroup: &Path) {
+    let Ok(trees) = Trees::discover() else { return };
+    for directory in trees.directories(cgroup) {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
+        let _ = fs::remove_dir(&directory);
+    }
+}
+
+/// Makes a directory whose parent another compilation may be removing at this moment.
+fn make_directory(directory: &Path) -> Result<(), CageError> {
+    let mut made = Ok(());
+    for _ in 0..10 {
+        made = fs::create_dir_all(directory);
+        match &made {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => break,
+        }
+    }
+    made.map_err(step("make", directory))
+}
+
+/// v2: a group has only the controllers that every group above it hands down. What cannot be handed down shows
+/// when the limit is written.
+fn hand_down(root: &Path, cgroup: &Path) {
+    let below = cgroup.strip_prefix("/").unwrap_or(cgroup);
+    let mut above: Vec<_> = below.ancestors().map(|part| root.join(part)).collect();
+    above.reverse();
+    for directory in above {
+        let path = directory.join("cgroup.subtree_control");
+        for controller in ["+memory", "+cpu", "+pids"] {
+            if let Err(error) = fs::write(&path, controller) {
+                log::debug!("cannot write {controller} to {}: {error}", path.display());
+            }
+        }
+    }
+}
+
+/// Removes a group, killing what is in it until nothing is.
+fn remove_directory(directory: &Path) -> Result<(), CageError> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        match fs::remove_dir(directory) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && pause < Duration::from_secs(1) => {
+                kill_all(directory);
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            Err(source) => return Err(step("remove", directory)(source)),
+        }
+    }
+}
+
+fn kill_all(directory: &Path) {
+    if fs::write(directory.join("cgroup.kill"), "1").is_ok() {
+        return;
+    }
+    let pids = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    for pid in pids.lines().filter_map(|line| rustix::process::Pid::from_raw(line.parse().ok()?)) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CageError {
+    let path = path.to_owned();
+    move |source| CageError::Step { step, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
+32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+33 30 0:29 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices
+34 30 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd
+35 30 0:31 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate
+";
+
+    #[test]
+    fn a_hybrid_node_is_v1_for_what_bounds_a_compilation() {
+        let trees = Trees::from_mountinfo(HYBRID).unwrap();
+        let tree = |name: &str| Path::new("/sys/fs/cgroup").join(name);
+        assert_eq!(trees, Trees::V1(vec![tree("cpu,cpuacct"), tree("memory")]));
+        assert_eq!(
+            trees.directories(Path::new("/pinnace-compile/0")),
+            [tree("cpu,cpuacct/pinnace-compile/0"), tree("memory/pinnace-compile/0")]
+        );
+    }
+
+    #[test]
+    fn a_unified_node_is_v2_and_one_without_any_is_refused() {
+        let unified = "35 30 0:31 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(Trees::from_mountinfo(unified), Some(Trees::V2("/sys/fs/cgroup".into())));
+        assert_eq!(Trees::from_mountinfo("1 0 8:1 / / rw - ext4 /dev/vda rw\n"), None);
+    }
+}

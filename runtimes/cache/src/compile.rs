@@ -1,0 +1,232 @@
+//! One compile process: born caged, heard once, dead before its output is looked at.
+//!
+//! ```text
+//!  spawn ─▶ Running ── Outcome, then its end ──────▶ Kind, and an output nobody can write to any more
+//!                  ├── its end without an Outcome ─▶ OutOfMemory | Died
+//!                  └── the deadline ─▶ SIGKILL ────▶ Timeout
+//! ```
+//!
+//! It is born in new mount, network, IPC, UTS and pid namespaces, so its death is the death of all it may have
+//! started, and in a control group that can only be removed when that is so. It has what [`pinnace_plan::compile`]
+//! names and nothing else: no directory, no socket but one end of the control pair, `/dev/null` for stdio.
+
+use crate::{
+    CacheError, Input,
+    cage::{Bounds, Cage},
+    input::sealed,
+    lock::Lock,
+};
+use pinnace_plan::{
+    Kind, MAX_RECORD,
+    compile::{self, Outcome, Request},
+    decode_record, encode, fds,
+};
+use pinnace_spawn::{Birth, Child, Join, Namespaces};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair},
+    process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
+};
+use std::{
+    ffi::CString,
+    fs::OpenOptions,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// `CLONE_NEW*` of mount, network, IPC, UTS and pid.
+const NAMESPACES: u64 = 0x0002_0000 | 0x4000_0000 | 0x0800_0000 | 0x0400_0000 | 0x2000_0000;
+
+/// How modules are compiled on this node for one engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiler<'a> {
+    /// The compile program, open for reading.
+    pub program: BorrowedFd<'a>,
+    /// Its arguments, its own name first.
+    pub args: &'a [CString],
+    /// Memory of one compilation (`compile.memory_bytes`).
+    pub memory_bytes: u64,
+    /// Processors of one compilation (`compile.cpus`).
+    pub cpus: u32,
+    /// Time of one compilation (`compile.timeout_seconds`).
+    pub timeout: Duration,
+    /// How many run at once on the node (`compile.concurrent`).
+    pub concurrent: u32,
+    /// Where they are caged, below the root of every cgroup hierarchy (`compile.cgroup`). Without it there is
+    /// neither cage nor namespace, so no root is needed: only for who compiles nothing but their own modules.
+    pub cgroup: Option<&'a Path>,
+}
+
+impl Compiler<'_> {
+    /// Compiles `input` into `output` and waits for the end of it.
+    pub(crate) fn run(
+        &self,
+        input: &Input,
+        output: &OwnedFd,
+        lock: &Lock<'_>,
+        slot: u32,
+    ) -> Result<Kind, CacheError> {
+        let bounds = Bounds { memory: self.memory_bytes, cpus: self.cpus };
+        let cage = self.cgroup.map(|cgroup| Cage::make(cgroup, slot, bounds)).transpose()?;
+        let ended =
+            self.spawn(input, output, lock, cage.as_ref()).and_then(|running| running.wait(self.timeout));
+        let out_of_memory = cage.as_ref().is_some_and(Cage::ran_out_of_memory);
+        // Whatever the end was; an output is only looked at when nothing can be left that writes to it.
+        if let Some(cage) = cage {
+            cage.remove()?;
+        }
+        match ended {
+            Err(CacheError::Died { .. }) if out_of_memory => {
+                Err(CacheError::OutOfMemory { name: input.name().into(), bytes: self.memory_bytes })
+            }
+            ended => ended,
+        }
+    }
+
+    fn spawn<'n>(
+        &self,
+        input: &'n Input,
+        output: &OwnedFd,
+        lock: &Lock<'_>,
+        cage: Option<&Cage>,
+    ) -> Result<Running<'n>, CacheError> {
+        let name = input.name();
+        let failed = |source: io::Error| CacheError::Seal { name: name.into(), source };
+        let request =
+            encode(&Request { name: name.into(), threads: self.threads(), memory: self.memory_bytes })
+                .map_err(|source| CacheError::Wire { name: name.into(), source })?;
+        let request = sealed(&request).map_err(failed)?;
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed)?;
+        let (control, its_end) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(|error| CacheError::Control { name: name.into(), source: error.into() })?;
+        let entrance = cage.map(Cage::entrance).transpose()?;
+        let descriptors = entrance.as_ref().map(|entrance| entrance.descriptors()).unwrap_or_default();
+        let join = entrance.as_ref().map_or(Join::Inherit, |entrance| entrance.join(&descriptors));
+        let birth = Birth {
+            program: self.program,
+            args: self.args,
+            env: &[],
+            fds: &[
+                (null.as_fd(), 0),
+                (null.as_fd(), 1),
+                (null.as_fd(), 2),
+                (request.as_fd(), fds::PLAN),
+                (its_end.as_fd(), fds::CONTROL),
+                (input.as_fd(), compile::INPUT),
+                (output.as_fd(), compile::OUTPUT),
+                (lock.as_fd(), compile::LOCK),
+            ],
+            namespaces: Namespaces { new: if cage.is_some() { NAMESPACES } else { 0 }, join_pid: None },
+            join,
+        };
+        let child = birth.spawn().map_err(|source| CacheError::Spawn { name: name.into(), source })?;
+        Ok(Running { child, control, name })
+    }
+
+    /// No more than there are processors: more only take memory.
+    fn threads(&self) -> u32 {
+        let there = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
+        self.cpus.min(there).max(1)
+    }
+}
+
+/// A compile process that may live. Dropping it kills it; the dead do not mind.
+struct Running<'a> {
+    child: Child,
+    control: OwnedFd,
+    name: &'a str,
+}
+
+impl Running<'_> {
+    fn wait(self, timeout: Duration) -> Result<Kind, CacheError> {
+        let deadline = Instant::now() + timeout;
+        let mut outcome = None;
+        let mut hung_up = false;
+        loop {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return Err(CacheError::Timeout { name: self.name.into(), seconds: timeout.as_secs() });
+            };
+            let mut watched = [
+                PollFd::new(&self.child.pidfd, PollFlags::IN),
+                PollFd::new(&self.control, if hung_up { PollFlags::empty() } else { PollFlags::IN }),
+            ];
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            // A peer that hung up is reported whether asked for or not, so then only the process is watched.
+            let count = if hung_up { 1 } else { 2 };
+            match poll(watched.get_mut(..count).unwrap_or_default(), Some(&left)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(self.control_error(error)),
+            }
+            let ended = !watched[0].revents().is_empty();
+            // What it said last is read before its end is believed.
+            if !hung_up && outcome.is_none() && (ended || !watched[1].revents().is_empty()) {
+                outcome = self.hear()?;
+                hung_up = outcome.is_none();
+            }
+            if ended {
+                return self.judge(outcome);
+            }
+            hung_up |= outcome.is_some();
+        }
+    }
+
+    /// Its one record; none if it hung up without one.
+    fn hear(&self) -> Result<Option<Outcome>, CacheError> {
+        let mut buffer = vec![0; MAX_RECORD];
+        let length = match recv(&self.control, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
+            Ok((0, _)) | Err(Errno::AGAIN | Errno::CONNRESET) => return Ok(None),
+            Ok((length, _)) => length,
+            Err(error) => return Err(self.control_error(error)),
+        };
+        decode_record(buffer.get(..length).unwrap_or_default())
+            .map(Some)
+            .map_err(|source| CacheError::Wire { name: self.name.into(), source })
+    }
+
+    /// What its end means, given what it said.
+    fn judge(mut self, outcome: Option<Outcome>) -> Result<Kind, CacheError> {
+        let how = reap(&self.child);
+        self.child.birth().map_err(|source| CacheError::Spawn { name: self.name.into(), source })?;
+        match outcome {
+            Some(Outcome::Failed(failure)) => Err(CacheError::Refused { message: failure.message }),
+            Some(Outcome::Compiled { kind }) if how.is_none() => Ok(kind),
+            _ => Err(CacheError::Died {
+                name: self.name.into(),
+                how: how.unwrap_or_else(|| "it exited".to_owned()),
+            }),
+        }
+    }
+
+    fn control_error(&self, error: Errno) -> CacheError {
+        CacheError::Control { name: self.name.into(), source: error.into() }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let _ = pidfd_send_signal(&self.child.pidfd, Signal::KILL);
+        reap(&self.child);
+    }
+}
+
+/// Waits for its end; tells how, unless it was a good one (or another of our threads has reaped it).
+fn reap(child: &Child) -> Option<String> {
+    loop {
+        match waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            Err(_) | Ok(None) => return None,
+            Ok(Some(status)) => {
+                return match (status.exit_status(), status.terminating_signal()) {
+                    (Some(0), _) => None,
+                    (Some(code), _) => Some(format!("exit code {code}")),
+                    (None, Some(signal)) => Some(format!("signal {signal}")),
+                    (None, None) => Some("unknown end".into()),
+                };
+            }
+        }
+    }
+}
