@@ -7,3 +7,4 @@
 //! No engine is linked here and no guest code runs here. containerd's protobuf and ttrpc types stay inside
 //! [`protocol`].
 
+pub mod cgroups;

@@ -1,0 +1,77 @@
+//! What can fail, one variant a step, each with the file it is about.
+
+use super::{CgroupPath, Controller};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a cgroup could not be made, limited, joined, read or removed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the fields are named as what they hold")]
+pub enum CgroupError {
+    /// The list of mounts is unreadable: without it nothing is known.
+    #[error("cannot read /proc/self/mountinfo: {source}")]
+    Mountinfo { source: io::Error },
+    /// No hierarchy is mounted, or every one is covered by another mount.
+    #[error("no cgroup hierarchy is mounted: mount cgroup2 at /sys/fs/cgroup")]
+    NoHierarchy,
+    /// A hierarchy's mount point cannot be opened.
+    #[error("cannot open the cgroup hierarchy {}: {source}", path.display())]
+    OpenHierarchy { path: PathBuf, source: io::Error },
+    /// `slice:prefix:name`.
+    #[error(
+        "cgroupsPath {path:?} is of the systemd cgroup driver, which is not supported yet: \
+         set the cgroupfs driver in containerd, the kubelet or dockerd"
+    )]
+    SystemdDriver { path: String },
+    /// A path that is not one below the hierarchies.
+    #[error("cgroupsPath {path:?} cannot be used: {reason}")]
+    BadPath { path: String, reason: &'static str },
+    /// A directory cannot be made.
+    #[error("cannot make the cgroup {}: {source}", path.display())]
+    Make { path: PathBuf, source: io::Error },
+    /// The directory existed and has processes: two containers would share limits and figures.
+    #[error("the cgroup {} has processes already: give every container a cgroupsPath of its own", path.display())]
+    Occupied { path: PathBuf },
+    /// A file of the cgroup cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// A value was not accepted.
+    #[error("cannot write {value:?} to {}: {source}", path.display())]
+    Write { path: PathBuf, value: String, source: io::Error },
+    /// No cgroup above has any CPU or memory node to give.
+    #[error("{} is empty in every cgroup above: set it in the parent", path.display())]
+    EmptyCpuset { path: PathBuf },
+    /// The spec limits what this machine, or the parent cgroup, does not control.
+    #[error(
+        "the spec's {field} needs the cgroup controller {controller}, which {place} does not have: \
+         enable it or remove the limit"
+    )]
+    MissingController { field: &'static str, controller: String, place: String },
+    /// A limit this runtime cannot set.
+    #[error("the spec's {field} is {value:?}: {remedy}")]
+    BadLimit { field: &'static str, value: String, remedy: &'static str },
+    /// v1: libcgroups could not write, or the kernel refused; its message names file and value.
+    #[error("cannot limit the cgroup {path}: {source}")]
+    LimitV1 { path: CgroupPath, source: Box<libcgroups::v1::manager::V1ManagerError> },
+    /// v2: likewise.
+    #[error("cannot limit the cgroup {path}: {source}")]
+    LimitV2 { path: CgroupPath, source: Box<libcgroups::v2::manager::V2ManagerError> },
+    /// The file a child joins by cannot be opened.
+    #[error("cannot open {} to join: {source}", path.display())]
+    Join { path: PathBuf, source: io::Error },
+    /// The cgroup does not exist (any more).
+    #[error("the cgroup {path} does not exist")]
+    Gone { path: CgroupPath },
+    /// Processes outlived SIGKILL for as long as was waited.
+    #[error("processes of the cgroup {path} outlived SIGKILL, {pid} among them")]
+    Unkillable { path: CgroupPath, pid: i32 },
+    /// A directory cannot be removed.
+    #[error("cannot remove the cgroup {}: {source}", path.display())]
+    Remove { path: PathBuf, source: io::Error },
+}
+
+impl CgroupError {
+    pub(super) fn missing(field: &'static str, controller: Controller, place: String) -> Self {
+        Self::MissingController { field, controller: controller.to_string(), place }
+    }
+}

@@ -1,0 +1,209 @@
+//! Writing the spec's limits, by libcgroups.
+//!
+//! Checked here first, because a limit that is not in force must never look as if it were: is every
+//! controller there that the spec asks for, and is there a limit that libcgroups would pass over?
+//! What it then writes, the kernel accepts or the error names file and value.
+//!
+//! Why libcgroups, measured on v1 with limits of memory, CPU and pids (median of 100, 2 ms gaps): libcgroups
+//! 0.7 takes 0.45 ms and 574 system calls, nearly all in `Manager::new`, which reads mountinfo twelve times;
+//! `FsManager` of cgroups-rs 0.5.1 takes 0.07 ms and 40. But on v2, where libcgroups has no such
+//! cost, cgroups-rs does not lift a memory limit (`-1`), drops a reservation that has no limit, writes
+//! `memory.swap.max` where the spec says nothing of swap, and knows no `unified`. So the dearer one, and only
+//! when the spec has a limit: plain containers have none.
+//!
+//! Device rules are passed over: a container's mounts are all NODEV, so there is no device node to open.
+//! libcgroups adds its default ones on v1, which allow what a new cgroup allows anyway. `kernel` and
+//! `kernelTCP` are passed over like in runc: the kernel has dropped the first, and nobody sends the other.
+
+use super::discover::Layout;
+use super::{Cgroup, CgroupError, Controller, files};
+use libcgroups::common::{CgroupManager, ControllerOpt};
+use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
+use std::path::PathBuf;
+
+/// v1 takes any `cpu.shares` and silently keeps it within these.
+const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
+
+impl Cgroup {
+    /// Puts the spec's limits in force; also those of an update.
+    pub fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        let asked = asked(resources);
+        let unified = resources.unified().iter().flatten();
+        refuse_unknown(resources)?;
+        if asked.is_empty() && unified.clone().next().is_none() {
+            return Ok(());
+        }
+        let written = without_ignored(resources);
+        let disable_oom_killer = written.memory().as_ref().and_then(LinuxMemory::disable_oom_killer);
+        let options = ControllerOpt {
+            resources: &written,
+            disable_oom_killer: disable_oom_killer.unwrap_or(false),
+            oom_score_adj: None,
+            freezer_state: None,
+        };
+        match self.hierarchies.layout() {
+            Layout::V1(_) => {
+                refuse_v1(resources)?;
+                for (field, controller) in asked {
+                    if self.hierarchies.tree_of(controller).is_none() {
+                        return Err(CgroupError::missing(field, controller, "this machine".to_owned()));
+                    }
+                }
+                libcgroups::v1::Manager::new(&PathBuf::from(self.path.to_string()))
+                    .and_then(|manager| manager.apply(&options))
+                    .map_err(|source| CgroupError::LimitV1 {
+                        path: self.path.clone(),
+                        source: Box::new(source),
+                    })
+            }
+            Layout::V2 { tree, .. } => {
+                let name = self.path.file("cgroup.controllers");
+                let enabled = files::read(tree, &name)
+                    .map_err(|errno| CgroupError::Read { path: tree.whole(&name), source: errno.into() })?;
+                let has = |name: &str| enabled.split_whitespace().any(|enabled| enabled == name);
+                let place = || tree.whole(self.path.relative()).display().to_string();
+                for (field, controller) in asked {
+                    let controller =
+                        if controller == Controller::Blkio { Controller::Io } else { controller };
+                    if !has(controller.name()) {
+                        return Err(CgroupError::missing(field, controller, place()));
+                    }
+                }
+                for (key, _) in unified {
+                    let prefix = unified_controller(key)?;
+                    if prefix != "cgroup" && !has(prefix) {
+                        let (controller, field) = (prefix.to_owned(), "linux.resources.unified");
+                        return Err(CgroupError::MissingController { field, controller, place: place() });
+                    }
+                }
+                libcgroups::v2::manager::Manager::new(tree.point.clone(), PathBuf::from(self.path.relative()))
+                    .and_then(|manager| manager.apply(&options))
+                    .map_err(|source| CgroupError::LimitV2 {
+                        path: self.path.clone(),
+                        source: Box::new(source),
+                    })
+            }
+        }
+    }
+}
+
+/// The fields that carry a limit, with the v1 controller each needs. Zero and empty mean "not set", as
+/// everywhere in the spec's memory and CPU parts; Docker and CRI send many such.
+fn asked(resources: &LinuxResources) -> Vec<(&'static str, Controller)> {
+    let memory = resources.memory().as_ref().is_some_and(limits_memory);
+    let cpu = resources.cpu().as_ref();
+    let text = |value: &Option<String>| value.as_ref().is_some_and(|value| !value.is_empty());
+    let network = resources.network().as_ref();
+    let fields = [
+        (memory, "linux.resources.memory", Controller::Memory),
+        (cpu.is_some_and(limits_cpu), "linux.resources.cpu", Controller::Cpu),
+        (cpu.is_some_and(|cpu| text(cpu.cpus())), "linux.resources.cpu.cpus", Controller::Cpuset),
+        (cpu.is_some_and(|cpu| text(cpu.mems())), "linux.resources.cpu.mems", Controller::Cpuset),
+        (resources.pids().is_some(), "linux.resources.pids", Controller::Pids),
+        (resources.block_io().as_ref().is_some_and(limits_io), "linux.resources.blockIO", Controller::Blkio),
+        (some(resources.hugepage_limits()), "linux.resources.hugepageLimits", Controller::Hugetlb),
+        (
+            network.is_some_and(|it| it.class_id().is_some_and(|id| id != 0)),
+            "linux.resources.network.classID",
+            Controller::NetCls,
+        ),
+        (
+            network.is_some_and(|it| some(it.priorities())),
+            "linux.resources.network.priorities",
+            Controller::NetPrio,
+        ),
+    ];
+    fields
+        .into_iter()
+        .filter(|(asked, ..)| *asked)
+        .map(|(_, field, controller)| (field, controller))
+        .collect()
+}
+
+fn some<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_some_and(|list| !list.is_empty())
+}
+
+fn limits_memory(memory: &LinuxMemory) -> bool {
+    let bytes = [memory.limit(), memory.reservation(), memory.swap()];
+    bytes.into_iter().flatten().any(|bytes| bytes != 0)
+        || memory.swappiness().is_some()
+        || memory.disable_oom_killer() == Some(true)
+}
+
+fn limits_cpu(cpu: &LinuxCpu) -> bool {
+    let unsigned = [cpu.shares(), cpu.period(), cpu.burst(), cpu.realtime_period()];
+    let signed = [cpu.quota(), cpu.realtime_runtime(), cpu.idle()];
+    unsigned.into_iter().flatten().any(|value| value != 0)
+        || signed.into_iter().flatten().any(|value| value != 0)
+}
+
+fn limits_io(io: &LinuxBlockIo) -> bool {
+    io.weight().is_some_and(|weight| weight != 0)
+        || io.leaf_weight().is_some_and(|weight| weight != 0)
+        || some(io.weight_device())
+        || some(io.throttle_read_bps_device())
+        || some(io.throttle_write_bps_device())
+        || some(io.throttle_read_iops_device())
+        || some(io.throttle_write_iops_device())
+}
+
+/// Limits that libcgroups would pass over without a word, on either version.
+fn refuse_unknown(resources: &LinuxResources) -> Result<(), CgroupError> {
+    match resources.rdma().iter().flatten().next() {
+        None => Ok(()),
+        Some((device, _)) => Err(CgroupError::BadLimit {
+            field: "linux.resources.rdma",
+            value: device.clone(),
+            remedy: "RDMA limits are not supported, remove them",
+        }),
+    }
+}
+
+/// Limits that libcgroups or a v1 kernel would pass over or change without a word.
+fn refuse_v1(resources: &LinuxResources) -> Result<(), CgroupError> {
+    let bad = |field, value, remedy| Err(CgroupError::BadLimit { field, value, remedy });
+    if let Some((key, _)) = resources.unified().iter().flatten().next() {
+        let remedy = "cgroup v1 has no such files, use the spec's named limits";
+        return bad("linux.resources.unified", key.clone(), remedy);
+    }
+    if let Some(shares) = resources.cpu().as_ref().and_then(LinuxCpu::shares)
+        && shares != 0
+        && !SHARES.contains(&shares)
+    {
+        return bad("linux.resources.cpu.shares", shares.to_string(), "give 2 to 262144");
+    }
+    let io = resources.block_io().as_ref();
+    if io.is_some_and(|io| some(io.weight_device()) || io.leaf_weight().is_some_and(|weight| weight != 0)) {
+        let remedy = "weights per device and of leaves are not supported on cgroup v1, remove them";
+        return bad("linux.resources.blockIO", "weightDevice or leafWeight".to_owned(), remedy);
+    }
+    Ok(())
+}
+
+/// The controller in front of a unified key, which must be a file's name and nothing else.
+fn unified_controller(key: &str) -> Result<&str, CgroupError> {
+    match key.split_once('.') {
+        Some((controller, rest)) if !controller.is_empty() && !rest.is_empty() && !key.contains('/') => {
+            Ok(controller)
+        }
+        _ => Err(CgroupError::BadLimit {
+            field: "linux.resources.unified",
+            value: key.to_owned(),
+            remedy: "give the name of a file, as in memory.high",
+        }),
+    }
+}
+
+fn without_ignored(resources: &LinuxResources) -> LinuxResources {
+    let mut written = resources.clone();
+    written.set_devices(None);
+    if let Some(memory) = written.memory_mut() {
+        memory.set_kernel(None);
+        memory.set_kernel_tcp(None);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests;

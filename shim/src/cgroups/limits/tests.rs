@@ -1,0 +1,116 @@
+use super::*;
+use crate::cgroups::Hierarchies;
+use std::fs;
+use std::path::Path;
+
+fn resources(json: &str) -> LinuxResources {
+    serde_json::from_str(json).expect("the test's resources")
+}
+
+/// A recorded-like v2 leaf with these controllers; kernel files hold what a new cgroup has.
+fn v2(dir: &Path, controllers: &str) -> Cgroup {
+    fs::create_dir_all(dir.join("c")).unwrap();
+    fs::write(dir.join("cgroup.controllers"), "cpu memory pids\n").unwrap();
+    fs::write(dir.join("c/cgroup.controllers"), controllers).unwrap();
+    for file in [
+        "memory.max",
+        "memory.low",
+        "memory.swap.max",
+        "memory.oom.group",
+        "cpu.weight",
+        "cpu.max",
+        "pids.max",
+    ] {
+        fs::write(dir.join("c").join(file), "").unwrap();
+    }
+    Cgroup::open(&Hierarchies::v2_at(dir), "/c").unwrap()
+}
+
+fn v1_memory(dir: &Path) -> Cgroup {
+    Cgroup::open(&Hierarchies::v1_at(&[(&[Controller::Memory], dir)]), "/c").unwrap()
+}
+
+#[test]
+fn v2_writes_limits_and_unified() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v2(dir.path(), "cpu memory pids");
+    cgroup
+        .limit(&resources(
+            r#"{"devices":[{"allow":false,"access":"rwm"}],
+                "memory":{"limit":67108864,"swap":67108864,"kernel":5,"kernelTCP":6},
+                "cpu":{"shares":1024,"quota":50000,"period":100000},"pids":{"limit":100},
+                "unified":{"memory.oom.group":"1"}}"#,
+        ))
+        .unwrap();
+    let value = |file: &str| fs::read_to_string(dir.path().join("c").join(file)).unwrap();
+    assert_eq!(value("memory.max"), "67108864");
+    assert_eq!(value("cpu.max"), "50000 100000");
+    assert_eq!(value("cpu.weight"), "100");
+    assert_eq!(value("pids.max"), "100");
+    assert_eq!(value("memory.oom.group"), "1");
+}
+
+#[test]
+fn a_missing_controller_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v2(dir.path(), "memory");
+    for (json, controller) in [
+        (r#"{"pids":{"limit":5}}"#, "pids"),
+        (r#"{"blockIO":{"weight":100}}"#, "io"),
+        (r#"{"cpu":{"cpus":"0"}}"#, "cpuset"),
+        (r#"{"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#, "hugetlb"),
+        (r#"{"network":{"classID":7}}"#, "net_cls"),
+        (r#"{"unified":{"cpu.weight":"5"}}"#, "cpu"),
+    ] {
+        match cgroup.limit(&resources(json)) {
+            Err(CgroupError::MissingController { controller: missing, .. }) => {
+                assert_eq!(missing, controller)
+            }
+            other => panic!("{json}: {other:?}"),
+        }
+    }
+    let error =
+        v1_memory(dir.path()).limit(&resources(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":0}]}"#));
+    assert!(error.unwrap_err().to_string().contains("hugetlb"));
+}
+
+#[test]
+fn a_spec_without_limits_touches_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing of this directory exists: any look at it would fail.
+    let cgroup = v1_memory(dir.path());
+    for json in [
+        "{}",
+        r#"{"devices":[{"allow":false,"access":"rwm"}]}"#,
+        r#"{"memory":{"limit":0,"disableOOMKiller":false},"cpu":{"shares":0,"cpus":""},"blockIO":{"weight":0}}"#,
+        r#"{"hugepageLimits":[],"unified":{},"network":{"classID":0}}"#,
+    ] {
+        cgroup.limit(&resources(json)).unwrap();
+    }
+}
+
+#[test]
+fn what_would_be_passed_over_silently_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v1_memory(dir.path());
+    for json in [
+        r#"{"unified":{"memory.high":"1"}}"#,
+        r#"{"cpu":{"shares":1}}"#,
+        r#"{"cpu":{"shares":262145}}"#,
+        r#"{"blockIO":{"leafWeight":5}}"#,
+        r#"{"rdma":{"mlx5_1":{"hcaHandles":3}}}"#,
+    ] {
+        let error = cgroup.limit(&resources(json)).unwrap_err();
+        assert!(matches!(error, CgroupError::BadLimit { .. }), "{json}: {error}");
+    }
+}
+
+#[test]
+fn a_unified_key_cannot_leave_the_cgroup() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v2(dir.path(), "memory");
+    for key in ["../memory.max", "/etc/x.y", "memory", ".x", "memory."] {
+        let json = format!(r#"{{"unified":{{"{key}":"1"}}}}"#);
+        assert!(matches!(cgroup.limit(&resources(&json)), Err(CgroupError::BadLimit { .. })), "{key}");
+    }
+}

@@ -1,0 +1,69 @@
+//! A container's own cgroup: made, limited, joined, read, emptied, removed.
+//!
+//! ```text
+//!  Hierarchies::discover      once per server: where the kernel's trees are, and one descriptor each
+//!        │
+//!  Cgroup::create ──▶ limit ──▶ join ──▶ (the child is born in it)
+//!        │              │         └ v1: opened `tasks` files; v2: the directory, for CLONE_INTO_CGROUP
+//!        │              └ written by libcgroups, only when the spec has limits
+//!        │
+//!  memory_limit_files, pids, stats, oom_kills        while it lives
+//!        │
+//!  kill ──▶ remove            at Delete; also from `Cgroup::open`, when another process made it
+//! ```
+//!
+//! v1 has one tree per controller, v2 one tree for all; a machine is v2 only when `/sys/fs/cgroup` itself
+//! is a cgroup2 mount, as containerd decides it, so hybrid counts as v1. Every path is taken relative to a
+//! directory that was opened at discovery.
+//!
+//! `create` is all or nothing: what it made is removed when a later step fails. Directories above the
+//! container's that had to be made carry the extended attribute [`create::MADE`]; whichever server empties
+//! such a directory last removes it, and no other is ever touched. A reader that finds the cgroup gone says
+//! [`CgroupError::Gone`]; `remove` and `kill` of one that is gone succeed.
+//!
+//! The systemd driver is another matter (its scopes are units, not directories) and is refused by name.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
+mod controller;
+mod create;
+mod discover;
+mod error;
+mod files;
+mod limits;
+mod members;
+mod memory;
+mod mounts;
+mod path;
+mod remove;
+mod stats;
+
+pub use controller::Controller;
+pub use discover::Hierarchies;
+pub use error::CgroupError;
+pub use members::Join;
+pub use path::{CgroupPath, default_path};
+pub use stats::{
+    BlockIo, BlockIoEntry, CpuV1, CpuV2, Io, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2, OomControl,
+    Pids, Pressure, PressureLine, Stats, StatsV1, StatsV2,
+};
+
+/// One container's cgroup: the same path in every hierarchy.
+#[derive(Debug, Clone)]
+pub struct Cgroup {
+    hierarchies: Hierarchies,
+    path: CgroupPath,
+}
+
+impl Cgroup {
+    /// A cgroup that some process made already, or that may be gone: nothing is looked at here.
+    pub fn open(hierarchies: &Hierarchies, cgroups_path: &str) -> Result<Self, CgroupError> {
+        Ok(Self { hierarchies: hierarchies.clone(), path: CgroupPath::parse(cgroups_path)? })
+    }
+
+    /// Where it is below each hierarchy's mount point.
+    #[must_use]
+    pub fn path(&self) -> &CgroupPath {
+        &self.path
+    }
+}

@@ -1,0 +1,224 @@
+//! Cgroups on the machine's real hierarchies, below `/pinnace-test-<pid>-<n>`. Needs root, and says so.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use oci_spec::runtime::LinuxResources;
+use pinnace_shim::cgroups::{Cgroup, CgroupError, Hierarchies, Join, Stats};
+use pinnace_spawn::{Birth, Child, Namespaces};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use std::ffi::CString;
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A place of its own for each test, gone with it, also when the test fails.
+struct Place {
+    hierarchies: Hierarchies,
+    name: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "this test makes cgroups: run it as root");
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            hierarchies: Hierarchies::discover().unwrap(),
+            name: format!("/pinnace-test-{}-{number}", std::process::id()),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+
+    fn create(&self, name: &str) -> Cgroup {
+        Cgroup::create(&self.hierarchies, &self.path(name)).unwrap()
+    }
+
+    /// Every directory of ours, in every hierarchy.
+    fn directories(&self) -> Vec<PathBuf> {
+        let mut all = vec![PathBuf::from(format!("/sys/fs/cgroup{}", self.name))];
+        for entry in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+            all.push(PathBuf::from(format!("{}{}", entry.path().display(), self.name)));
+        }
+        all.retain(|path| path.exists());
+        all
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for top in self.directories() {
+            for below in fs::read_dir(&top).into_iter().flatten().flatten() {
+                if below.path().is_dir() {
+                    let _ = fs::remove_dir(below.path());
+                }
+            }
+            let _ = fs::remove_dir(top);
+        }
+    }
+}
+
+/// Starts a program in the cgroup.
+fn start(cgroup: &Cgroup, program: &str, args: &[&str]) -> Child {
+    let join = cgroup.join().unwrap();
+    let fds = join.fds();
+    let program = fs::File::open(program).unwrap();
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let args: Vec<CString> = args.iter().map(|arg| CString::new(*arg).unwrap()).collect();
+    let birth = Birth {
+        program: program.as_fd(),
+        args: &args,
+        env: &[],
+        fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)],
+        namespaces: Namespaces::default(),
+        join: join.to_spawn(&fds),
+    };
+    let mut child = birth.spawn().unwrap();
+    child.birth().unwrap();
+    child
+}
+
+fn sleeper(cgroup: &Cgroup) -> Child {
+    start(cgroup, "/bin/sleep", &["sleep", "100"])
+}
+
+fn wait(child: &Child) -> WaitStatus {
+    waitpid(Pid::from_raw(child.pid), WaitOptions::empty()).unwrap().unwrap().1
+}
+
+fn resources(json: &str) -> LinuxResources {
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn a_process_is_born_in_every_hierarchy_counted_killed_and_nothing_stays() {
+    let place = Place::new();
+    let cgroup = place.create("pod/container");
+    let child = sleeper(&cgroup);
+    assert_eq!(cgroup.pids().unwrap(), [child.pid]);
+    let joined = fs::read_to_string(format!("/proc/{}/cgroup", child.pid)).unwrap();
+    let whole = place.path("pod/container");
+    let expected = match cgroup.join().unwrap() {
+        Join::Tasks(tasks) => tasks.len(),
+        Join::Into(_) => 1,
+    };
+    assert_eq!(joined.lines().filter(|line| line.ends_with(&whole)).count(), expected, "{joined}");
+    let other = Cgroup::create(&place.hierarchies, &whole);
+    assert!(matches!(other, Err(CgroupError::Occupied { .. })), "{other:?}");
+    assert_eq!(cgroup.pids().unwrap(), [child.pid], "the refusal changed nothing");
+
+    let restarted = Cgroup::open(&place.hierarchies, &whole).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| restarted.kill().unwrap());
+        assert_eq!(wait(&child).terminating_signal(), Some(9));
+    });
+    match restarted.stats().unwrap() {
+        Stats::V1(stats) => assert!(stats.cpu.total > 0 && stats.memory.unwrap().usage.limit > 0),
+        Stats::V2(stats) => assert!(stats.cpu.usage_usec > 0),
+    }
+    restarted.remove().unwrap();
+    restarted.remove().unwrap();
+    assert!(matches!(cgroup.stats(), Err(CgroupError::Gone { .. })));
+    assert!(matches!(cgroup.join(), Err(CgroupError::Gone { .. })));
+    assert_eq!(place.directories(), Vec::<PathBuf>::new(), "parents that were made are gone too");
+}
+
+#[test]
+fn limits_are_in_force_and_the_ceiling_files_see_an_update() {
+    let place = Place::new();
+    let cgroup = place.create("pod/container");
+    cgroup
+        .limit(&resources(
+            r#"{"memory":{"limit":33554432},"cpu":{"shares":512,"quota":50000,"period":100000},
+                "pids":{"limit":100},"devices":[{"allow":false,"access":"rwm"}]}"#,
+        ))
+        .unwrap();
+    let files = cgroup.memory_limit_files();
+    assert_eq!(files.len(), 3, "container, pod and the test's own, not the root");
+    let mut innermost = fs::File::from(files.into_iter().next().unwrap());
+    let mut ceiling = || {
+        let mut text = String::new();
+        std::io::Seek::rewind(&mut innermost).unwrap();
+        innermost.read_to_string(&mut text).unwrap();
+        text.trim().to_owned()
+    };
+    assert_eq!(ceiling(), "33554432");
+    cgroup.limit(&resources(r#"{"memory":{"limit":67108864}}"#)).unwrap();
+    assert_eq!(ceiling(), "67108864");
+    match cgroup.stats().unwrap() {
+        Stats::V1(stats) => {
+            assert_eq!(stats.memory.unwrap().usage.limit, 67_108_864);
+            assert_eq!(stats.pids.unwrap().limit, Some(100));
+        }
+        Stats::V2(stats) => assert_eq!(stats.memory.unwrap().limit, 67_108_864),
+    }
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn a_refused_value_is_named_with_its_file() {
+    let place = Place::new();
+    let cgroup = place.create("container");
+    let error = cgroup.limit(&resources(r#"{"cpu":{"cpus":"4000-4001"}}"#)).unwrap_err().to_string();
+    assert!(error.contains("4000-4001") && error.contains("cpuset.cpus"), "{error}");
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn an_out_of_memory_kill_is_counted() {
+    let place = Place::new();
+    let cgroup = place.create("container");
+    cgroup.limit(&resources(r#"{"memory":{"limit":8388608}}"#)).unwrap();
+    assert_eq!(cgroup.oom_kills(), 0);
+    // tail keeps the last line, and /dev/zero has no end of line.
+    let child = start(&cgroup, "/usr/bin/tail", &["tail", "/dev/zero"]);
+    assert_eq!(wait(&child).terminating_signal(), Some(9));
+    assert_eq!(cgroup.oom_kills(), 1);
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn a_parent_that_another_made_stays() {
+    let place = Place::new();
+    let pod = place.create("pod");
+    let container = place.create("pod/container");
+    container.remove().unwrap();
+    assert!(pod.stats().is_ok(), "the pod's own cgroup is not a parent that was made for the container");
+    pod.remove().unwrap();
+}
+
+#[test]
+fn servers_racing_under_one_parent_neither_fail_nor_leak() {
+    let place = Place::new();
+    let until = Instant::now() + Duration::from_secs(2);
+    std::thread::scope(|scope| {
+        for server in 0..4 {
+            let place = &place;
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    place.create(&format!("shared/c{server}")).remove().unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(place.directories(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_fork_bomb_does_not_outrun_kill() {
+    let place = Place::new();
+    let cgroup = place.create("container");
+    cgroup.limit(&resources(r#"{"pids":{"limit":60}}"#)).unwrap();
+    let child = start(&cgroup, "/bin/sh", &["sh", "-c", "f() { f & f; }; while :; do (f) 2>/dev/null; done"]);
+    std::thread::sleep(Duration::from_millis(100));
+    std::thread::scope(|scope| {
+        scope.spawn(|| wait(&child));
+        cgroup.kill().unwrap();
+    });
+    cgroup.remove().unwrap();
+}
