@@ -8,6 +8,7 @@
 //! Dropping one in any state removes it, so a failing test does not hide its reason behind a leak.
 
 use crate::client::{Client, request};
+use crate::cost::{self, Cost};
 use crate::draft::{bundle, forget};
 use crate::node::Node;
 use crate::stdio::{Input, Pipe};
@@ -19,7 +20,7 @@ use containerd_client::types::v1::Process;
 pub use containerd_client::types::v1::Status as State;
 use prost_types::Any;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tonic::Status;
 
 const SIGKILL: u32 = 9;
@@ -41,6 +42,7 @@ pub struct Container<'node> {
     node: &'node Node,
     id: String,
     pid: u32,
+    asked: Instant,
     stdin: Option<Input>,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
@@ -52,11 +54,10 @@ impl<'node> Container<'node> {
         node: &'node Node,
         id: String,
         pid: u32,
-        stdin: Option<Input>,
-        stdout: Option<Pipe>,
-        stderr: Option<Pipe>,
+        asked: Instant,
+        (stdin, stdout, stderr): (Option<Input>, Option<Pipe>, Option<Pipe>),
     ) -> Self {
-        Self { node, id, pid, stdin, stdout, stderr, deleted: false }
+        Self { node, id, pid, asked, stdin, stdout, stderr, deleted: false }
     }
 
     /// The container's id.
@@ -119,17 +120,16 @@ impl<'node> Container<'node> {
     ///
     /// # Panics
     /// If Wait fails.
-    #[must_use]
     #[track_caller]
     pub fn wait(&self) -> u32 {
         let wait = WaitRequest { container_id: self.id.clone(), ..Default::default() };
         self.client().answer(self.client().tasks().wait(request(wait))).expect("wait").exit_status
     }
 
-    /// Starts it and tells how long it took to the first byte on stdout, and to the exit.
+    /// Starts it, waits for its end, deletes it.
     ///
     /// # Panics
-    /// If it cannot be started.
+    /// If any of these fails.
     #[must_use]
     #[track_caller]
     pub fn run_to_end(mut self) -> Ended {
@@ -211,10 +211,17 @@ impl<'node> Container<'node> {
         self.stderr.as_ref().expect("a container with FIFOs")
     }
 
-    /// When the first byte of stdout came.
+    /// The time from asking for Create to the first byte of stdout, if there was one.
     #[must_use]
-    pub fn first_byte(&self) -> Option<Instant> {
-        self.stdout.as_ref().and_then(Pipe::first_byte)
+    pub fn to_first_byte(&self) -> Option<Duration> {
+        let first = self.stdout.as_ref().and_then(Pipe::first_byte)?;
+        Some(first.duration_since(self.asked))
+    }
+
+    /// What it costs while it runs: its shim, and every process below.
+    #[must_use]
+    pub fn cost(&self) -> Vec<Cost> {
+        cost::family(self.pid)
     }
 
     fn stdout_to_end(&self) -> String {

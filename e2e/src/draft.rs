@@ -15,6 +15,7 @@ use containerd_client::types::Mount;
 use prost_types::Any;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Instant;
 use tonic::Status;
 
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -151,7 +152,6 @@ impl<'node> Draft<'node> {
             Some(pipe) => pipe.path().display().to_string(),
             None => self.stdout.clone().unwrap_or_default(),
         };
-        self.node.remember(&self.id);
         let rootfs = self.record(client);
         let create = CreateTaskRequest {
             container_id: self.id.clone(),
@@ -162,8 +162,9 @@ impl<'node> Draft<'node> {
             options: self.options.clone(),
             ..Default::default()
         };
+        let asked = Instant::now();
         match client.answer(client.tasks().create(request(create))) {
-            Ok(answer) => Ok(Container::new(self.node, self.id, answer.pid, stdin, stdout, stderr)),
+            Ok(answer) => Ok(Container::new(self.node, self.id, answer.pid, asked, (stdin, stdout, stderr))),
             Err(status) => {
                 forget(client, &self.id);
                 Err(status)

@@ -1,7 +1,7 @@
 //! What containerd publishes, in the order it came.
 
 use crate::client::{Client, request, stream};
-use crate::wait::until;
+use crate::wait::{PATIENCE, until, within};
 use containerd_client::events::{TaskDelete, TaskExit, TaskOom};
 use containerd_client::services::v1::{PublishRequest, SubscribeRequest};
 use prost::Message;
@@ -90,11 +90,15 @@ impl Events {
     }
 
     /// Waits for the first event of this topic about this container.
+    ///
+    /// # Panics
+    /// If none comes.
     #[must_use]
     pub fn wait_for(&self, topic: &str, container: &str) -> Event {
         let topic = format!("/tasks/{topic}");
-        until(&format!("{topic} of {container}"), || {
-            self.so_far().into_iter().find(|event| event.topic == topic && event.container() == container)
+        let matches = |event: &Event| event.topic == topic && event.container() == container;
+        within(PATIENCE, || self.so_far().into_iter().find(matches)).unwrap_or_else(|| {
+            panic!("no {topic} of {container} among {:?}", self.topics(container));
         })
     }
 }

@@ -27,6 +27,7 @@
 
 mod client;
 mod container;
+pub mod cost;
 mod daemon;
 mod draft;
 mod events;
@@ -40,6 +41,7 @@ mod stdio;
 mod wait;
 
 pub use container::{Container, Ended, State};
+pub use cost::Cost;
 pub use draft::Draft;
 pub use events::{Event, Events};
 pub use image::Image;

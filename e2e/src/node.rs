@@ -154,8 +154,19 @@ impl Node {
     /// Drafts a container of this image.
     #[must_use]
     pub fn container(&self, image: &Image) -> Draft<'_> {
+        Draft::new(self, image, self.id())
+    }
+
+    /// A new container's id. None is the beginning of another, so that each can be looked for.
+    ///
+    /// Who uses it with [`Node::ctr`] puts the container into a cgroup of this name below
+    /// [`Node::cgroup_parent`].
+    #[must_use]
+    pub fn id(&self) -> String {
         self.made.set(self.made.get() + 1);
-        Draft::new(self, image, format!("{}-{}", self.name(), self.made.get()))
+        let id = format!("{}-{:04}", self.name(), self.made.get());
+        self.containers.borrow_mut().push(id.clone());
+        id
     }
 
     /// Subscribes to the tasks' events.
@@ -196,11 +207,6 @@ impl Node {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
-    }
-
-    /// Notes a container whose socket must be gone in the end.
-    pub(crate) fn remember(&self, id: &str) {
-        self.containers.borrow_mut().push(id.to_owned());
     }
 
     fn traces(&self) -> Traces {
