@@ -83,7 +83,7 @@ impl Named {
                 if exempt.contains(name.as_str()) {
                     continue;
                 }
-                let conditions = conditions(name, &rule.args)?;
+                let Some(conditions) = conditions(name, &rule.args)? else { continue };
                 let listed = base.contains_key(&number);
                 if rule.action != Spec::Allow && (listed || stricter_than_unlisted(rule.action)) {
                     add(named.by_action.entry(rule.action).or_default(), number, conditions.clone());
@@ -119,25 +119,28 @@ fn both(ours: Matches, theirs: &Matches) -> Matches {
         .collect()
 }
 
-fn conditions(call: &str, args: &[Arg]) -> Result<Vec<Condition>, SandboxError> {
-    args.iter()
-        .map(|arg| {
-            let index = u8::try_from(arg.index)
-                .ok()
-                .filter(|index| *index < 6)
-                .ok_or_else(|| SandboxError::SeccompArgument { call: call.to_owned(), index: arg.index })?;
-            let (op, value) = match arg.op {
-                ArgOp::NotEqual => (SeccompCmpOp::Ne, arg.value),
-                ArgOp::LessThan => (SeccompCmpOp::Lt, arg.value),
-                ArgOp::LessEqual => (SeccompCmpOp::Le, arg.value),
-                ArgOp::Equal => (SeccompCmpOp::Eq, arg.value),
-                ArgOp::GreaterEqual => (SeccompCmpOp::Ge, arg.value),
-                ArgOp::GreaterThan => (SeccompCmpOp::Gt, arg.value),
-                ArgOp::MaskedEqual => (SeccompCmpOp::MaskedEq(arg.value), arg.value_two),
-            };
-            Ok(Condition { index, width: Width::Long, op, value })
-        })
-        .collect()
+/// The conditions of a rule, or nothing where they cannot hold.
+fn conditions(call: &str, args: &[Arg]) -> Result<Option<Vec<Condition>>, SandboxError> {
+    let mut conditions = Vec::with_capacity(args.len());
+    for arg in args {
+        let index = u8::try_from(arg.index)
+            .ok()
+            .filter(|index| *index < 6)
+            .ok_or_else(|| SandboxError::SeccompArgument { call: call.to_owned(), index: arg.index })?;
+        let (op, value) = match arg.op {
+            ArgOp::NotEqual => (SeccompCmpOp::Ne, arg.value),
+            ArgOp::LessThan => (SeccompCmpOp::Lt, arg.value),
+            ArgOp::LessEqual => (SeccompCmpOp::Le, arg.value),
+            ArgOp::Equal => (SeccompCmpOp::Eq, arg.value),
+            ArgOp::GreaterEqual => (SeccompCmpOp::Ge, arg.value),
+            ArgOp::GreaterThan => (SeccompCmpOp::Gt, arg.value),
+            // seccompiler would leave out of the comparison what the mask leaves out.
+            ArgOp::MaskedEqual if arg.value_two & !arg.value != 0 => return Ok(None),
+            ArgOp::MaskedEqual => (SeccompCmpOp::MaskedEq(arg.value), arg.value_two),
+        };
+        conditions.push(Condition { index, width: Width::Long, op, value });
+    }
+    Ok(Some(conditions))
 }
 
 fn native(action: Spec) -> SeccompAction {

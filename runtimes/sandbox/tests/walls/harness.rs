@@ -1,0 +1,252 @@
+//! Forked children, a host of our own, and the sandbox that most tests start from.
+
+use pinnace_plan::{Capabilities, Device, Mount, MountFlags, MountKind, Preopen, Sandbox, User};
+use pinnace_sandbox::{Entered, SandboxError};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags as NativeFlags, MountPropagationFlags,
+    fsconfig_create, fsmount, fsopen, mount, mount_change,
+};
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+pub(crate) type Test = (&'static str, fn());
+
+/// A directory on a tmpfs of our own, shared as a host's mounts are.
+static HOST: OnceLock<PathBuf> = OnceLock::new();
+
+pub(crate) fn host() -> &'static Path {
+    HOST.get().expect("become_a_host was called")
+}
+
+/// Gives this program a mount namespace of its own, with a tmpfs to play the host's disk.
+pub(crate) fn become_a_host() {
+    assert!(rustix::process::geteuid().is_root(), "the walls can only be tested as root");
+    // SAFETY: one thread; only the mount namespace changes.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.expect("unshare");
+    let all = MountPropagationFlags::REC;
+    mount_change("/", MountPropagationFlags::PRIVATE | all).expect("private");
+    // /mnt is there on every Linux (FHS), and ours alone from here on.
+    mount("none", "/mnt", "tmpfs", NativeFlags::empty(), c"mode=755").expect("tmpfs on /mnt");
+    mount_change("/", MountPropagationFlags::SHARED | all).expect("shared");
+    HOST.set("/mnt".into()).expect("once");
+}
+
+/// Runs the tests whose names contain one of `parts`, or all.
+pub(crate) fn run(tests: &[Test], parts: &[String]) {
+    // One line, without a backtrace: a child behind its walls could not make one.
+    std::panic::set_hook(Box::new(|panic| eprintln!("  {panic}")));
+    let mut failed = Vec::new();
+    let mut ran = 0;
+    for (name, test) in tests {
+        if !parts.is_empty() && !parts.iter().any(|part| name.contains(part.as_str())) {
+            continue;
+        }
+        ran += 1;
+        let result = catch_unwind(test);
+        println!("test {name} ... {}", if result.is_ok() { "ok" } else { "FAILED" });
+        if result.is_err() {
+            failed.push(*name);
+        }
+    }
+    println!("\n{ran} walls probed, {} failed {failed:?}", failed.len());
+    assert!(ran > 0, "no test has such a name");
+    std::process::exit(i32::from(!failed.is_empty()));
+}
+
+/// How a child ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Passed,
+    Failed,
+    Signal(i32),
+}
+
+/// A child under way.
+pub(crate) struct Child(pub(crate) libc::pid_t);
+
+impl Child {
+    /// Waits for the end.
+    pub(crate) fn end(self) -> End {
+        let mut status = 0;
+        // SAFETY: `status` lives over the call; the pid is our child's.
+        assert_eq!(unsafe { libc::waitpid(self.0, &raw mut status, 0) }, self.0, "waitpid");
+        match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+            (true, 0) => End::Passed,
+            (true, _) => End::Failed,
+            (false, _) => End::Signal(libc::WTERMSIG(status)),
+        }
+    }
+}
+
+/// Forks a child that runs `body`; a panic is a failure. It ends by SIGALRM if it hangs.
+pub(crate) fn fork(body: impl FnOnce()) -> Child {
+    // SAFETY: the program has one thread, so the child may do whatever this process may.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: takes no pointer.
+            unsafe { libc::alarm(20) };
+            let result = catch_unwind(AssertUnwindSafe(body));
+            // SAFETY: ends this process without the parent's exit handlers.
+            unsafe { libc::_exit(i32::from(result.is_err())) }
+        }
+        pid => {
+            assert!(pid > 0, "fork");
+            Child(pid)
+        }
+    }
+}
+
+/// Forks a child with new mount, UTS, IPC and network namespaces, as the server's clone makes them.
+pub(crate) fn newborn(body: impl FnOnce()) -> Child {
+    use rustix::thread::UnshareFlags;
+    fork(|| {
+        let new = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET;
+        // SAFETY: one thread; only namespaces change.
+        unsafe { rustix::thread::unshare_unsafe(new) }.expect("unshare");
+        body();
+    })
+}
+
+/// A detached tmpfs as an image's root, with something of everything in it.
+pub(crate) fn image() -> OwnedFd {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).expect("fsopen");
+    fsconfig_create(context.as_fd()).expect("fsconfig");
+    let root =
+        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).expect("fsmount");
+    let at = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
+    for directory in ["etc", "data", "proc", "sys", "tmp", "secret"] {
+        fs::create_dir(at.join(directory)).expect(directory);
+    }
+    fs::set_permissions(at.join("tmp"), fs::Permissions::from_mode(0o1777)).expect("tmp");
+    fs::write(at.join("etc/name"), "image").expect("file");
+    fs::write(at.join("secret/key"), "secret").expect("file");
+    fs::copy("/bin/true", at.join("program")).expect("program");
+    fs::set_permissions(at.join("program"), fs::Permissions::from_mode(0o4755)).expect("set-uid");
+    symlink("/../../../mnt", at.join("escape")).expect("symlink");
+    symlink("../../../../mnt", at.join("relative-escape")).expect("symlink");
+    let null = rustix::fs::makedev(1, 3);
+    rustix::fs::mknodat(
+        CWD,
+        at.join("device"),
+        rustix::fs::FileType::CharacterDevice,
+        Mode::from_raw_mode(0o666),
+        null,
+    )
+    .expect("mknod");
+    root
+}
+
+/// A sandbox of `root` with nothing in it that a test does not add.
+pub(crate) fn plain(root: OwnedFd) -> Sandbox {
+    Sandbox {
+        join: Vec::new(),
+        hostname: None,
+        domainname: None,
+        sysctls: Vec::new(),
+        root: root.into_raw_fd(),
+        root_read_only: false,
+        mounts: Vec::new(),
+        masked_paths: Vec::new(),
+        readonly_paths: Vec::new(),
+        rlimits: Vec::new(),
+        user: User::default(),
+        capabilities: Capabilities::default(),
+        seccomp: None,
+    }
+}
+
+/// A bind mount of `source`.
+pub(crate) fn bind(source: &str, destination: &str) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        kind: MountKind::Bind { source: source.to_owned(), recursive: true },
+        read_only: false,
+        flags: MountFlags::default(),
+    }
+}
+
+/// A tmpfs.
+pub(crate) fn tmpfs(destination: &str, options: &[(&str, Option<&str>)]) -> Mount {
+    let options = options.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
+    Mount {
+        destination: destination.to_owned(),
+        kind: MountKind::Tmpfs { options },
+        read_only: false,
+        flags: MountFlags::default(),
+    }
+}
+
+/// The usual `/dev`.
+pub(crate) fn dev() -> Mount {
+    Mount {
+        destination: "/dev".to_owned(),
+        kind: MountKind::Dev {
+            devices: vec![Device::Null, Device::Zero, Device::Full, Device::Random, Device::Urandom],
+            options: vec![("mode".to_owned(), Some("755".to_owned()))],
+        },
+        read_only: false,
+        flags: MountFlags::default(),
+    }
+}
+
+pub(crate) fn preopen(path: &str) -> Preopen {
+    Preopen { path: path.to_owned(), writable: true }
+}
+
+/// Enters a sandbox of [`image`] as `adjust` makes it.
+pub(crate) fn try_enter(adjust: impl FnOnce(&mut Sandbox)) -> Result<Entered, SandboxError> {
+    pinnace_sandbox::harden()?;
+    let mut sandbox = plain(image());
+    adjust(&mut sandbox);
+    pinnace_sandbox::enter(&sandbox, &[])
+}
+
+/// Enters a sandbox and probes it from inside; the test fails if a probe panics.
+pub(crate) fn inside(adjust: impl FnOnce(&mut Sandbox), probe: impl FnOnce(Entered)) {
+    let child = newborn(|| {
+        let entered = try_enter(adjust).unwrap_or_else(|error| panic!("{}", chain(&error)));
+        probe(entered);
+    });
+    assert_eq!(child.end(), End::Passed);
+}
+
+/// Tries to enter a sandbox that must be refused with a message that contains `expected`.
+pub(crate) fn refused(adjust: impl FnOnce(&mut Sandbox), expected: &str) {
+    let child = newborn(|| match try_enter(adjust) {
+        Ok(_) => panic!("entered, though it must say {expected:?}"),
+        Err(error) => {
+            let message = chain(&error);
+            assert!(message.contains(expected), "{message:?} does not say {expected:?}");
+        }
+    });
+    assert_eq!(child.end(), End::Passed);
+}
+
+/// A directory of the host, fresh, world-writable.
+pub(crate) fn host_directory(name: &str) -> String {
+    let path = host().join(name);
+    fs::create_dir_all(&path).expect("host directory");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("mode");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
+/// An error with its sources.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text += &format!(": {source}");
+        next = source.source();
+    }
+    text
+}
+
+/// Opens a directory without any right to its files.
+pub(crate) fn directory(path: &str) -> OwnedFd {
+    rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect(path)
+}

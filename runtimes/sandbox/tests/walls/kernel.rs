@@ -1,0 +1,206 @@
+//! No window into the kernel: not mounted, not bound, not below a bind, not later.
+
+use crate::harness::{End, Test, bind, dev, host, host_directory, image, inside, newborn, plain, refused};
+use rustix::mount::{MountFlags, mount, mount_bind};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+pub(crate) const TESTS: &[Test] = &[
+    ("kernel::proc_and_sys_are_absent", proc_and_sys_are_absent),
+    ("kernel::binds_of_kernel_file_systems_are_refused", binds_are_refused),
+    ("kernel::a_bind_of_a_namespace_file_is_refused", namespace_file_is_refused),
+    ("kernel::a_submount_of_proc_is_left_out", submount_is_left_out),
+    ("kernel::a_covered_submount_is_left_out", covered_submount_is_left_out),
+    ("kernel::later_mounts_of_the_host_stay_out", later_mounts_stay_out),
+    ("kernel::our_mounts_stay_in", our_mounts_stay_in),
+    ("kernel::dev_holds_the_devices_of_the_plan_only", dev_holds_the_plan_s),
+    ("kernel::a_device_of_the_image_is_no_device", device_of_the_image),
+    ("kernel::a_device_of_a_volume_is_no_device", device_of_a_volume),
+];
+
+fn entries(path: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(path)
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
+        .map(|entry| entry.expect(path).file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn proc_and_sys_are_absent() {
+    inside(
+        |_| {},
+        |_| {
+            assert!(entries("/proc").is_empty());
+            assert!(entries("/sys").is_empty());
+            assert!(!entries("/").contains(&"dev".to_owned()));
+        },
+    );
+}
+
+fn binds_are_refused() {
+    for (path, name) in [
+        ("/proc", "proc"),
+        ("/proc/sys", "proc"),
+        ("/proc/sys/kernel/core_pattern", "proc"),
+        ("/proc/1/environ", "proc"),
+        ("/proc/self/mem", "proc"),
+        ("/sys", "sysfs"),
+        ("/sys/kernel", "sysfs"),
+        ("/dev", "devtmpfs"),
+        ("/dev/null", "devtmpfs"),
+        ("/dev/pts", "devpts"),
+        ("/dev/pts/ptmx", "devpts"),
+    ] {
+        refused(|sandbox| sandbox.mounts.push(bind(path, "/data")), &format!("is on {name};"));
+        let mut once = bind(path, "/data");
+        once.kind = pinnace_plan::MountKind::Bind { source: path.to_owned(), recursive: false };
+        refused(|sandbox| sandbox.mounts.push(once), &format!("is on {name};"));
+    }
+    // A cgroup hierarchy, wherever this machine has one.
+    let cgroup = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let cgroup = cgroup.lines().find(|line| line.contains(" - cgroup")).expect("a cgroup hierarchy");
+    let path = cgroup.split(' ').nth(4).expect("mount point").to_owned();
+    refused(|sandbox| sandbox.mounts.push(bind(&path, "/data")), "is on cgroup");
+    // And through a symlink of the host.
+    let link = host().join("link-to-proc");
+    std::os::unix::fs::symlink("/proc", &link).expect("symlink");
+    refused(|sandbox| sandbox.mounts.push(bind(link.to_str().expect("UTF-8"), "/data")), "is on proc;");
+    // A magic link is not followed at all, though it leads to an ordinary directory.
+    refused(|sandbox| sandbox.mounts.push(bind("/proc/self/root/mnt", "/data")), "cannot open");
+}
+
+fn namespace_file_is_refused() {
+    let place = host().join("netns");
+    fs::write(&place, "").expect("file");
+    let child = newborn(|| mount_bind("/proc/self/ns/net", &place).expect("bind"));
+    assert_eq!(child.end(), End::Passed);
+    mount_bind("/proc/self/ns/net", &place).expect("bind");
+    refused(|sandbox| sandbox.mounts.push(bind(place.to_str().expect("UTF-8"), "/data")), "is on nsfs;");
+    rustix::mount::unmount(&place, rustix::mount::UnmountFlags::DETACH).expect("unmount");
+}
+
+fn submount_is_left_out() {
+    let volume = host_directory("volume");
+    let none = MountFlags::empty();
+    for (name, kind) in
+        [("a proc", "proc"), ("memory", "tmpfs"), ("system", "sysfs"), ("devices", "devtmpfs")]
+    {
+        let place = format!("{volume}/{name}");
+        fs::create_dir(&place).expect("directory");
+        mount("none", &place, kind, none, None).expect(kind);
+    }
+    fs::write(format!("{volume}/memory/file"), "inner").expect("file");
+    fs::create_dir(format!("{volume}/memory/deep")).expect("directory");
+    mount("none", format!("{volume}/memory/deep"), "proc", none, None).expect("proc");
+    inside(
+        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |_| {
+            assert_eq!(entries("/data"), ["a proc", "devices", "memory", "system"]);
+            assert_eq!(fs::read_to_string("/data/memory/file").expect("the tmpfs below"), "inner");
+            for empty in ["a proc", "devices", "system", "memory/deep"] {
+                assert!(entries(&format!("/data/{empty}")).is_empty(), "{empty}");
+            }
+        },
+    );
+    // Without `recursive`, not even the tmpfs.
+    inside(
+        |sandbox| {
+            let mut once = bind(&volume, "/data");
+            once.kind = pinnace_plan::MountKind::Bind { source: volume.clone(), recursive: false };
+            sandbox.mounts.push(once);
+        },
+        |_| assert!(entries("/data/memory").is_empty()),
+    );
+}
+
+fn covered_submount_is_left_out() {
+    let volume = host_directory("covered");
+    let none = MountFlags::empty();
+    fs::create_dir_all(format!("{volume}/a/b")).expect("directory");
+    mount("none", format!("{volume}/a/b"), "tmpfs", none, None).expect("tmpfs");
+    fs::write(format!("{volume}/a/b/hidden"), "").expect("file");
+    mount("none", format!("{volume}/a"), "tmpfs", none, None).expect("tmpfs");
+    fs::create_dir(format!("{volume}/a/b")).expect("directory");
+    inside(
+        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |_| assert!(entries("/data/a/b").is_empty()),
+    );
+}
+
+fn later_mounts_stay_out() {
+    let volume = host_directory("shared");
+    fs::create_dir(format!("{volume}/later")).expect("directory");
+    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let child = newborn(|| {
+        let mut sandbox = plain(image());
+        sandbox.mounts.push(bind(&volume, "/data"));
+        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        theirs.write_all(b"i").expect("tell");
+        theirs.read_exact(&mut [0]).expect("told");
+        assert!(entries("/data/later").is_empty(), "{:?}", entries("/data/later"));
+        assert!(!fs::exists("/data/later/version").expect("exists"));
+    });
+    ours.read_exact(&mut [0]).expect("entered");
+    mount("none", format!("{volume}/later"), "proc", MountFlags::empty(), None).expect("proc");
+    ours.write_all(b"m").expect("tell");
+    assert_eq!(child.end(), End::Passed);
+}
+
+fn our_mounts_stay_in() {
+    let volume = host_directory("ours");
+    let before = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let child = newborn(|| {
+        let mut sandbox = plain(image());
+        sandbox.mounts.extend([bind(&volume, "/data"), crate::harness::tmpfs("/data/inner", &[]), dev()]);
+        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        theirs.write_all(b"i").expect("tell");
+        theirs.read_exact(&mut [0]).expect("told");
+    });
+    ours.read_exact(&mut [0]).expect("entered");
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), before);
+    ours.write_all(b"m").expect("tell");
+    assert_eq!(child.end(), End::Passed);
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), before);
+}
+
+fn dev_holds_the_plan_s() {
+    inside(
+        |sandbox| {
+            let mut dev = dev();
+            dev.read_only = true;
+            sandbox.mounts.push(dev);
+        },
+        |_| {
+            assert_eq!(entries("/dev"), ["full", "null", "random", "urandom", "zero"]);
+            let mut eight = [1; 8];
+            fs::File::open("/dev/zero").expect("zero").read_exact(&mut eight).expect("zero");
+            assert_eq!(eight, [0; 8]);
+            fs::File::open("/dev/urandom").expect("urandom").read_exact(&mut eight).expect("urandom");
+            fs::File::open("/dev/random").expect("random").read_exact(&mut eight).expect("random");
+            fs::write("/dev/null", "gone").expect("null");
+            assert_eq!(fs::read("/dev/null").expect("null"), b"");
+            assert_eq!(crate::probe::refusal(fs::write("/dev/full", "x")), libc::ENOSPC);
+            assert_eq!(crate::probe::refusal(fs::write("/dev/other", "x")), libc::EROFS);
+        },
+    );
+}
+
+fn device_of_the_image() {
+    inside(|_| {}, |_| assert_eq!(crate::probe::refusal(fs::File::open("/device")), libc::EACCES));
+}
+
+fn device_of_a_volume() {
+    let volume = host_directory("devices");
+    let disk = format!("{volume}/memory");
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    let kind = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, &disk, kind, mode, rustix::fs::makedev(1, 5)).expect("mknod");
+    fs::File::open(&disk).expect("a device to the host");
+    inside(
+        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |_| assert_eq!(crate::probe::refusal(fs::File::open("/data/memory")), libc::EACCES),
+    );
+}
