@@ -162,13 +162,15 @@ impl Image {
     }
 
     /// Writes the image as an archive that imports under `name`, for example `docker.io/library/hello:1`.
+    /// Gives the digest by which it will be known.
     ///
     /// # Errors
     /// When a path cannot be put into a layer, or `sink` fails.
-    pub fn archive(&self, name: &str, sink: impl Write) -> Result<(), BuildError> {
+    pub fn archive(&self, name: &str, sink: impl Write) -> Result<Digest, BuildError> {
         let mut archive = Archive::default();
         let manifest = self.add_to(&mut archive)?;
-        archive.write(name, &manifest, sink)
+        archive.write(name, &manifest, sink)?;
+        Ok(manifest.digest)
     }
 
     /// Adds every blob, the manifest last; returns the manifest.
@@ -226,11 +228,11 @@ impl Index {
         self
     }
 
-    /// Writes the index as an archive that imports under `name`.
+    /// Writes the index as an archive that imports under `name`. Gives the digest by which it will be known.
     ///
     /// # Errors
     /// When a path cannot be put into a layer, or `sink` fails.
-    pub fn archive(&self, name: &str, sink: impl Write) -> Result<(), BuildError> {
+    pub fn archive(&self, name: &str, sink: impl Write) -> Result<Digest, BuildError> {
         let mut archive = Archive::default();
         let mut entries = Vec::new();
         for image in &self.images {
@@ -244,7 +246,8 @@ impl Index {
         }
         let index = serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
         let index = archive.add(INDEX, index.to_string().into_bytes());
-        archive.write(name, &index, sink)
+        archive.write(name, &index, sink)?;
+        Ok(index.digest)
     }
 }
 
@@ -326,6 +329,8 @@ mod tests {
         let files = unpacked(&archived(&full()));
         let layout: Value = serde_json::from_slice(&files["index.json"]).expect("json");
         let entry = &layout["manifests"][0];
+        let digest = full().archive("docker.io/library/hello:1", io::sink()).expect("an archive");
+        assert_eq!(entry["digest"], digest.to_string());
         assert_eq!(entry["annotations"]["io.containerd.image.name"], "docker.io/library/hello:1");
         assert_eq!(entry["annotations"]["org.opencontainers.image.ref.name"], "1");
         let manifest = follow(&files, entry);
