@@ -210,6 +210,24 @@ fn servers_racing_under_one_parent_neither_fail_nor_leak() {
 }
 
 #[test]
+fn what_is_frozen_can_be_killed() {
+    let place = Place::new();
+    let cgroup = place.create("container");
+    let child = sleeper(&cgroup);
+    for (file, value) in [("freezer/{}/freezer.state", "FROZEN"), ("{}/cgroup.freeze", "1")] {
+        let file = format!("/sys/fs/cgroup/{}", file.replace("{}", cgroup.path().relative()));
+        if fs::exists(&file).unwrap() {
+            fs::write(file, value).unwrap();
+        }
+    }
+    std::thread::scope(|scope| {
+        scope.spawn(|| cgroup.kill().unwrap());
+        assert_eq!(wait(&child).terminating_signal(), Some(9));
+    });
+    cgroup.remove().unwrap();
+}
+
+#[test]
 fn a_fork_bomb_does_not_outrun_kill() {
     let place = Place::new();
     let cgroup = place.create("container");

@@ -109,6 +109,12 @@ impl Cgroup {
         {
             return;
         }
+        // v1 delivers no signal to what is frozen.
+        if let Layout::V1(_) = self.hierarchies.layout()
+            && let Some(tree) = self.hierarchies.tree_of(Controller::Freezer)
+        {
+            let _ = files::write(tree, &self.path.file("freezer.state"), "THAWED");
+        }
         // Zero is a process outside our pid namespace, and as an argument of kill our own group.
         for pid in pids.iter().filter_map(|&pid| Pid::from_raw(pid)).filter(|&pid| pid != getpid()) {
             // ESRCH: it ended by itself. Anything else shows as a member that stays.
