@@ -145,32 +145,30 @@ impl Running<'_> {
     fn wait(self, timeout: Duration) -> Result<Kind, CacheError> {
         let deadline = Instant::now() + timeout;
         let mut outcome = None;
-        let mut hung_up = false;
+        let mut listening = true;
         loop {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 return Err(CacheError::Timeout { name: self.name.into(), seconds: timeout.as_secs() });
             };
-            let mut watched = [
-                PollFd::new(&self.child.pidfd, PollFlags::IN),
-                PollFd::new(&self.control, if hung_up { PollFlags::empty() } else { PollFlags::IN }),
-            ];
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            // A peer that hung up is reported whether asked for or not, so then only the process is watched.
-            let count = if hung_up { 1 } else { 2 };
-            match poll(watched.get_mut(..count).unwrap_or_default(), Some(&left)) {
+            let mut process = [PollFd::new(&self.child.pidfd, PollFlags::IN)];
+            let mut both = [process[0].clone(), PollFd::new(&self.control, PollFlags::IN)];
+            // A peer that hung up stays readable, so once it has, only the process is watched.
+            let watched: &mut [PollFd<'_>] = if listening { &mut both } else { &mut process };
+            match poll(watched, Some(&left)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(self.control_error(error)),
             }
-            let ended = !watched[0].revents().is_empty();
+            let mut ready = watched.iter().map(|fd| !fd.revents().is_empty());
+            let (ended, spoke) = (ready.next() == Some(true), ready.next() == Some(true));
             // What it said last is read before its end is believed.
-            if !hung_up && outcome.is_none() && (ended || !watched[1].revents().is_empty()) {
+            if listening && (ended || spoke) {
                 outcome = self.hear()?;
-                hung_up = outcome.is_none();
+                listening = false;
             }
             if ended {
                 return self.judge(outcome);
             }
-            hung_up |= outcome.is_some();
         }
     }
 

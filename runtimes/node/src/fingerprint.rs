@@ -4,10 +4,12 @@
 //! boot's directory under the program's identity. A program that is replaced has another inode or times.
 
 use crate::{Installation, InstallationError};
-use rustix::fs::{Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::{
+    fs::{Mode, OFlags, fstat, readlinkat, symlinkat},
+    io::Errno,
+};
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -91,7 +93,10 @@ pub fn fingerprint(
             answer,
         });
     }
-    if let Err(error) = remember(&state, &name, answer) {
+    // Another may have been faster, with the same answer.
+    if let Err(error) = symlinkat(answer, &state, &name)
+        && error != Errno::EXIST
+    {
         log::warn!("cannot remember the fingerprint of {engine} in {}: {error}", boot_dir.display());
     }
     Ok(answer.to_owned())
@@ -102,26 +107,10 @@ fn is_fingerprint(text: &str) -> bool {
     (8..=64).contains(&text.len()) && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Kept as the text of a link: written and read in one call each, so nobody sees half of one.
 fn remembered(state: &OwnedFd, name: &str) -> Option<String> {
-    let file =
-        openat(state, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut buffer = [0; 65];
-    let length = rustix::io::read(&file, &mut buffer).ok()?;
-    let text = std::str::from_utf8(buffer.get(..length)?).ok()?;
-    is_fingerprint(text).then(|| text.to_owned())
-}
-
-/// Written aside and renamed, so that a reader sees all of it or nothing.
-fn remember(state: &OwnedFd, name: &str, fingerprint: &str) -> io::Result<()> {
-    let aside = format!("{name}.{}", std::process::id());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(state, &aside, flags, Mode::RUSR | Mode::WUSR)?);
-    let written =
-        file.write_all(fingerprint.as_bytes()).and_then(|()| Ok(renameat(state, &aside, state, name)?));
-    if written.is_err() {
-        let _ = unlinkat(state, &aside, rustix::fs::AtFlags::empty());
-    }
-    written
+    let text = readlinkat(state, name, Vec::with_capacity(72)).ok()?.into_string().ok()?;
+    is_fingerprint(&text).then_some(text)
 }
 
 /// Runs `pinnace-<engine>-compile fingerprint` by its descriptor, so it is the program whose identity was taken.
