@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
-    path::{Component, Path, PathBuf},
+    path::{Component, Path},
 };
 
 /// An absolute path without `..`.
@@ -15,6 +15,12 @@ impl AbsolutePath {
     /// A default, checked by a test.
     pub(crate) fn literal(path: &'static str) -> Self {
         Self(path.into())
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.0)
     }
 }
 
@@ -39,15 +45,9 @@ impl From<AbsolutePath> for String {
     }
 }
 
-impl From<&AbsolutePath> for PathBuf {
-    fn from(path: &AbsolutePath) -> Self {
-        Self::from(&path.0)
-    }
-}
-
 impl AsRef<Path> for AbsolutePath {
     fn as_ref(&self) -> &Path {
-        Path::new(&self.0)
+        self.as_path()
     }
 }
 
