@@ -1,10 +1,11 @@
 //! The programs of one version, held by the directory they stand in.
 //!
-//! A server that was started from `versions/0.1.0` opens that directory once. The link `current` may move and
-//! the directory's files may be removed meanwhile: the server goes on with its own version's engines as long
-//! as they are there, and never mixes two versions.
+//! A server that was started from `versions/0.1.0` opens that directory once, with a shared lock on it. The link
+//! `current` may move meanwhile: the server goes on with its own version's engines and never mixes two versions,
+//! and who removes old versions ([`Layout::prune`](crate::Layout::prune)) sees the lock and leaves this one. A lock
+//! is seen from every container and pid namespace; a look into `/proc` would not be.
 
-use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, openat};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -64,8 +65,10 @@ impl Installation {
     /// # Errors
     /// If it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, InstallationError> {
-        let directory = open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| InstallationError::Directory { path: path.into(), source: error.into() })?;
+        // It cannot be had where it is being removed, or where the file system has none: no reason not to start.
+        let _ = flock(&directory, FlockOperation::NonBlockingLockShared);
         Ok(Self { directory, path: path.into() })
     }
 

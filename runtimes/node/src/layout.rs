@@ -3,12 +3,13 @@
 //! ```text
 //!  <prefix>/lib/pinnace/versions/.new-<pid>/   being filled; nobody looks here
 //!                       versions/0.2.0/        whole, by one rename
+//!                       versions/.old-<pid>/   replaced by the same version while something ran from it
 //!                       current ─▶ versions/0.2.0     moved by one rename: old or new, never none
 //!  <bin>/<name> ─▶ <prefix>/lib/pinnace/current/<program>
 //! ```
 //!
-//! A crash at any point leaves the old version in force. Older versions stay while something runs from them
-//! and go with [`Layout::prune`] when nothing does.
+//! A crash at any point leaves the old version in force. Directories stay while a server runs from them (it
+//! holds a lock, see [`Installation`]) and go with [`Layout::prune`] when none does.
 
 use std::{
     fs, io,
@@ -97,30 +98,21 @@ impl Layout {
         target.file_name()?.to_str().map(str::to_owned)
     }
 
-    /// Every installed version.
-    #[must_use]
-    pub fn versions(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root.join("versions")).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.retain(|name| check_version(name).is_ok());
-        names.sort();
-        names
-    }
-
     /// Copies the programs of `from` as `version` and puts it in force. A version that exists is replaced as a
-    /// whole: what runs from the old one keeps it open.
+    /// whole; servers that run from the old one keep it.
     ///
     /// # Errors
     /// If a program is missing, something else is in the way, or a file cannot be written; the version that was
     /// in force still is.
     pub fn install(&self, version: &str, from: &Path) -> Result<Installed, LayoutError> {
         check_version(version)?;
+        self.check_links()?;
         let versions = self.root.join("versions");
         let directory = versions.join(version);
-        self.check_links()?;
         fs::create_dir_all(&versions).map_err(step("make", &versions))?;
         let fresh = versions.join(format!(".new-{}", std::process::id()));
-        let filled = fill(&fresh, from).and_then(|()| replace_directory(&fresh, &directory));
+        remove_unused(&fresh)?;
+        let filled = fill(&fresh, from).and_then(|_held| replace_directory(&fresh, &directory));
         if filled.is_err() {
             let _ = fs::remove_dir_all(&fresh);
         }
@@ -135,24 +127,23 @@ impl Layout {
         Ok(Installed { directory, links })
     }
 
-    /// Removes every version but the one in force that nothing runs from; names them.
+    /// Removes every directory but the version in force that no server runs from; names those removed.
     ///
     /// # Errors
     /// If a directory cannot be removed.
-    pub fn prune(&self) -> Result<Vec<String>, LayoutError> {
+    pub fn prune(&self) -> Result<Vec<PathBuf>, LayoutError> {
         let current = self.current();
         let mut gone = Vec::new();
-        for version in self.versions() {
-            let directory = self.root.join("versions").join(&version);
-            if Some(&version) != current.as_ref() && !in_use(&directory) {
-                fs::remove_dir_all(&directory).map_err(step("remove", &directory))?;
-                gone.push(version);
+        for directory in self.directories() {
+            let in_force = current.as_ref().is_some_and(|current| directory.ends_with(current));
+            if !in_force && remove_unused(&directory)? {
+                gone.push(directory);
             }
         }
         Ok(gone)
     }
 
-    /// Removes our links, and every version that nothing runs from; names the directories that had to stay.
+    /// Removes our links, and every version that no server runs from; names the directories that had to stay.
     ///
     /// # Errors
     /// If a link or directory cannot be removed.
@@ -170,13 +161,20 @@ impl Layout {
             _ => {}
         }
         self.prune()?;
-        let stayed: Vec<_> =
-            self.versions().iter().map(|version| self.root.join("versions").join(version)).collect();
+        let stayed = self.directories();
         if stayed.is_empty() {
             let _ = fs::remove_dir(self.root.join("versions"));
             let _ = fs::remove_dir(&self.root);
         }
         Ok(stayed)
+    }
+
+    /// Everything in `versions`, half-made and replaced ones too.
+    fn directories(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.root.join("versions")).into_iter().flatten().flatten();
+        let mut directories: Vec<_> = entries.map(|entry| entry.path()).collect();
+        directories.sort();
+        directories
     }
 
     /// Our links with their targets.
@@ -218,9 +216,11 @@ fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LayoutErro
     move |source| LayoutError::Step { step, path, source }
 }
 
-/// A directory with a copy of every program, on disk before anything points to it.
-fn fill(directory: &Path, from: &Path) -> Result<(), LayoutError> {
+/// A directory with a copy of every program, on disk before anything points to it; held while it is open.
+fn fill(directory: &Path, from: &Path) -> Result<fs::File, LayoutError> {
     fs::create_dir(directory).map_err(step("make", directory))?;
+    let held = fs::File::open(directory).map_err(step("open", directory))?;
+    held.lock_shared().map_err(step("lock", directory))?;
     for program in PROGRAMS {
         let (source, copy) = (from.join(program), directory.join(program));
         if !source.is_file() {
@@ -230,10 +230,10 @@ fn fill(directory: &Path, from: &Path) -> Result<(), LayoutError> {
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).map_err(step("chmod", &copy))?;
         fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(step("sync", &copy))?;
     }
-    Ok(())
+    Ok(held)
 }
 
-/// Puts `fresh` in the place of `directory`, exchanging the two if there is one already.
+/// Puts `fresh` in the place of `directory`; one that was there goes, or steps aside for those that run from it.
 fn replace_directory(fresh: &Path, directory: &Path) -> Result<(), LayoutError> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     if !directory.exists() {
@@ -241,7 +241,29 @@ fn replace_directory(fresh: &Path, directory: &Path) -> Result<(), LayoutError> 
     }
     renameat_with(CWD, fresh, CWD, directory, RenameFlags::EXCHANGE)
         .map_err(|error| step("exchange", directory)(error.into()))?;
-    fs::remove_dir_all(fresh).map_err(step("remove", fresh))
+    if remove_unused(fresh)? {
+        return Ok(());
+    }
+    let mut aside =
+        (0_u32..).map(|number| fresh.with_file_name(format!(".old-{}-{number}", std::process::id())));
+    match aside.find(|path| !path.exists()) {
+        Some(aside) => fs::rename(fresh, &aside).map_err(step("rename", fresh)),
+        None => Ok(()),
+    }
+}
+
+/// Removes a directory unless a server runs from it; tells whether it is gone.
+fn remove_unused(directory: &Path) -> Result<bool, LayoutError> {
+    let held = match fs::File::open(directory) {
+        Ok(held) => held,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(step("open", directory)(error)),
+    };
+    match held.try_lock() {
+        Ok(()) => fs::remove_dir_all(directory).map_err(step("remove", directory)).map(|()| true),
+        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Err(fs::TryLockError::Error(error)) => Err(step("lock", directory)(error)),
+    }
 }
 
 /// A link that points to its target from one moment to the next.
@@ -252,15 +274,6 @@ fn point(link: &Path, target: &Path) -> Result<(), LayoutError> {
     let _ = fs::remove_file(&fresh);
     symlink(target, &fresh).map_err(step("make", &fresh))?;
     fs::rename(&fresh, link).map_err(step("rename", &fresh))
-}
-
-/// Whether a process runs a program of this directory. Only root sees all of them.
-fn in_use(directory: &Path) -> bool {
-    let Ok(directory) = directory.canonicalize() else { return false };
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter_map(|entry| fs::read_link(entry.path().join("exe")).ok())
-        .any(|program| program.starts_with(&directory))
 }
 
 #[cfg(test)]
