@@ -109,7 +109,7 @@ impl Cgroup {
         {
             return;
         }
-        // v1 delivers no signal to what is frozen.
+        // v1 delivers no signal, not even this one, to what is frozen.
         if let Layout::V1(_) = self.hierarchies.layout()
             && let Some(tree) = self.hierarchies.tree_of(Controller::Freezer)
         {
