@@ -140,7 +140,10 @@ fn ask(program: &OwnedFd) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{fs, os::unix::fs::PermissionsExt, sync::Mutex};
+
+    /// A program that is being written while another test forks cannot be executed: one at a time.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
     fn program(dir: &Path, script: &str) -> Installation {
         let path = dir.join("pinnace-wasmtime-compile");
@@ -152,6 +155,7 @@ mod tests {
 
     #[test]
     fn it_is_asked_once_and_again_after_a_replacement() {
+        let _alone = ONE_AT_A_TIME.lock();
         let temp = tempfile::tempdir().unwrap();
         let state = tempfile::tempdir().unwrap();
         let count = temp.path().join("count");
@@ -168,6 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_no_fingerprint_is_an_error_and_not_remembered() {
+        let _alone = ONE_AT_A_TIME.lock();
         let temp = tempfile::tempdir().unwrap();
         let state = tempfile::tempdir().unwrap();
         for script in ["echo ../../etc/passwd", "echo", "exit 3", "yes | head -c 100000"] {
