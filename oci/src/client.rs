@@ -164,7 +164,11 @@ impl Containerd {
     ) -> Result<(usize, Descriptor, Vec<u8>), ImageError> {
         let mut missing = None;
         for (place, descriptor) in candidates.into_iter().enumerate() {
-            let what = readable(&descriptor).map_err(|defect| image.defective(defect))?;
+            let what = match readable(&descriptor) {
+                Ok(what) => what,
+                // A better choice that is missing is the reason to be here.
+                Err(defect) => return Err(missing.unwrap_or_else(|| image.defective(defect))),
+            };
             let mut bytes = Vec::new();
             match self.read(image, what, descriptor.digest, descriptor.size, &mut bytes).await {
                 Ok(()) => return Ok((place, descriptor, bytes)),
