@@ -1,0 +1,102 @@
+//! The control socket: one record each way, and the news that the server is dead.
+
+use crate::inherited;
+use pinnace_plan::{Command, MAX_RECORD, WireError, decode_record, encode_record, fds};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
+use serde::Serialize;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The socket to the server.
+#[derive(Debug)]
+pub(crate) struct Control {
+    socket: OwnedFd,
+}
+
+/// Why the server cannot be talked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// It hung up: it is dead, or has given this container up.
+    #[error("the server hung up")]
+    HungUp,
+    /// The socket failed.
+    #[error("the control socket failed")]
+    Socket(#[from] io::Error),
+    /// A record could not be read or written.
+    #[error("the control record is unusable")]
+    Record(#[from] WireError),
+}
+
+impl Control {
+    /// The socket the program was born with, or `None`: it was started by hand.
+    pub(crate) fn inherit() -> Option<Self> {
+        let socket = inherited::take(fds::CONTROL).ok()?;
+        match sockopt::socket_type(&socket) {
+            Ok(kind) if kind == SocketType::SEQPACKET => Some(Self { socket }),
+            _ => None,
+        }
+    }
+
+    /// Sends one record.
+    pub(crate) fn send<T: Serialize>(&self, record: &T) -> Result<(), ControlError> {
+        let bytes = encode_record(record)?;
+        send(&self.socket, &bytes, SendFlags::NOSIGNAL).map_err(io::Error::from)?;
+        Ok(())
+    }
+
+    /// Waits for the command to enter the guest.
+    pub(crate) fn wait(&self) -> Result<Command, ControlError> {
+        let mut buffer = [0; MAX_RECORD];
+        let (_, length) =
+            rustix::io::retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::empty()))
+                .map_err(io::Error::from)?;
+        match buffer.get(..length) {
+            None | Some([]) => Err(ControlError::HungUp),
+            Some(bytes) => Ok(decode_record(bytes)?),
+        }
+    }
+
+    /// Fails if the server is gone. Its death before the death signal was set would go unnoticed.
+    pub(crate) fn check(&self) -> Result<(), ControlError> {
+        let mut sockets = [PollFd::new(&self.socket, PollFlags::empty())];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut sockets, Some(&now)).map_err(io::Error::from)?;
+        if sockets[0].revents().contains(PollFlags::HUP) { Err(ControlError::HungUp) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pinnace_plan::Report;
+    use rustix::net::{AddressFamily, SocketFlags, socketpair};
+
+    fn pair() -> (Control, OwnedFd) {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .expect("a socket pair");
+        (Control { socket: ours }, theirs)
+    }
+
+    #[test]
+    fn a_record_goes_each_way() {
+        let (control, server) = pair();
+        control.send(&Report::Ready).expect("sent");
+        let mut buffer = [0; 64];
+        let (_, length) = recv(&server, &mut buffer[..], RecvFlags::empty()).expect("received");
+        assert_eq!(decode_record::<Report>(&buffer[..length]).expect("a report"), Report::Ready);
+        let go = encode_record(&Command::Go).expect("encodes");
+        send(&server, &go, SendFlags::empty()).expect("sent");
+        assert_eq!(control.wait().expect("a command"), Command::Go);
+    }
+
+    #[test]
+    fn a_dead_server_is_noticed() {
+        let (control, server) = pair();
+        control.check().expect("it lives");
+        drop(server);
+        assert!(matches!(control.check(), Err(ControlError::HungUp)));
+        assert!(matches!(control.wait(), Err(ControlError::HungUp)));
+    }
+}
