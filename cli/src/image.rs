@@ -13,12 +13,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use pinnace_oci::build::{BuildError, Image};
+use pinnace_oci::build::{self, BuildError};
 use pinnace_oci::{Digest, WasmMedia};
 
-/// Make images.
+use crate::error::CliError;
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum Image {
     /// Make an image of one Wasm file, as an archive for `ctr image import`
     Build(Build),
 }
@@ -93,21 +94,30 @@ impl Kind {
     }
 }
 
-/// Does what the command line says; the digest goes to stdout, or to stderr if the archive goes there.
-pub(crate) fn run(command: &Command) -> Result<(), ImageError> {
-    let Command::Build(build) = command;
-    let mut archive = Vec::new();
-    let (name, digest) = build.archive(&mut archive)?;
-    let to_stdout = build.output.as_os_str() == "-";
-    let written =
-        if to_stdout { io::stdout().write_all(&archive) } else { fs::write(&build.output, &archive) };
-    written.map_err(|source| ImageError::Write { path: build.output.clone(), source })?;
-    let line = format!("{name}@{digest}");
-    if to_stdout { eprintln!("{line}") } else { println!("{line}") }
-    Ok(())
+impl Image {
+    pub(crate) fn run(self) -> Result<String, CliError> {
+        let Self::Build(build) = self;
+        Ok(build.write()?)
+    }
 }
 
 impl Build {
+    /// Writes the archive; the name and digest go to stdout, or to stderr if the archive goes there.
+    fn write(&self) -> Result<String, ImageError> {
+        let mut archive = Vec::new();
+        let (name, digest) = self.archive(&mut archive)?;
+        let line = format!("{name}@{digest}\n");
+        let to_stdout = self.output.as_os_str() == "-";
+        let written =
+            if to_stdout { io::stdout().write_all(&archive) } else { fs::write(&self.output, &archive) };
+        written.map_err(|source| ImageError::Write { path: self.output.clone(), source })?;
+        if to_stdout {
+            eprint!("{line}");
+            return Ok(String::new());
+        }
+        Ok(line)
+    }
+
     fn archive(&self, sink: impl Write) -> Result<(String, Digest), ImageError> {
         let wasm = read(&self.wasm)?;
         let kind = Kind::of(&wasm).ok_or_else(|| ImageError::NotWasm { path: self.wasm.clone() })?;
@@ -117,9 +127,11 @@ impl Build {
         let program = format!("/{file}");
 
         let mut image = match (self.artifact, kind) {
-            (true, Kind::Module) => Image::artifact(WasmMedia::Wasm, wasm),
-            (true, Kind::Component) => Image::artifact(WasmMedia::Component, wasm).platform("wasip2", "wasm"),
-            (false, _) => Image::rootfs().file(&program, wasm, 0o755),
+            (true, Kind::Module) => build::Image::artifact(WasmMedia::Wasm, wasm),
+            (true, Kind::Component) => {
+                build::Image::artifact(WasmMedia::Component, wasm).platform("wasip2", "wasm")
+            }
+            (false, _) => build::Image::rootfs().file(&program, wasm, 0o755),
         };
         if let Some((os, architecture)) = &self.platform {
             image = image.platform(os, architecture);
@@ -154,7 +166,9 @@ fn default_name(file: &str) -> String {
 }
 
 /// Parses `one<separator>other`.
-fn pair(separator: char) -> impl Fn(&str) -> Result<(String, String), String> + Clone + Send + Sync + 'static {
+fn pair(
+    separator: char,
+) -> impl Fn(&str) -> Result<(String, String), String> + Clone + Send + Sync + 'static {
     move |text| match text.split_once(separator) {
         Some((one, other)) if !one.is_empty() => Ok((one.to_owned(), other.to_owned())),
         _ => Err(format!("two words with a `{separator}` between them")),

@@ -22,9 +22,14 @@ struct Place {
 }
 
 impl Place {
-    fn layout(&self) -> Layout {
-        let bin = self.bin_dir.clone().unwrap_or_else(|| self.prefix.join("bin"));
-        Layout::new(&self.prefix, &bin)
+    /// Links have absolute targets, whatever was typed.
+    fn layout(&self) -> Result<Layout, CliError> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path).map_err(|source| CliError::Path { path: path.into(), source })
+        };
+        let prefix = absolute(&self.prefix)?;
+        let bin = self.bin_dir.as_deref().map_or_else(|| Ok(prefix.join("bin")), absolute)?;
+        Ok(Layout::new(&prefix, &bin))
     }
 }
 
@@ -43,7 +48,7 @@ impl Install {
             Some(from) => from,
             None => Installation::of_this_program()?.path().to_owned(),
         };
-        let layout = self.place.layout();
+        let layout = self.place.layout()?;
         let version = version(&from.join("pinnace"))?;
         let before = layout.current();
         let installed = layout.install(&version, &from)?;
@@ -71,7 +76,7 @@ pub(crate) struct Uninstall {
 
 impl Uninstall {
     pub(crate) fn run(self) -> Result<String, CliError> {
-        let layout = self.place.layout();
+        let layout = self.place.layout()?;
         let mut text = String::new();
         for stayed in layout.uninstall()? {
             let _ = writeln!(text, "kept {}: a server runs from it; uninstall again later", stayed.display());

@@ -9,6 +9,7 @@
 mod cache;
 mod config;
 mod error;
+mod image;
 mod install;
 mod snippets;
 
@@ -35,6 +36,9 @@ enum Command {
     /// Look at compiled modules, or remove them
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// Make images
+    #[command(subcommand)]
+    Image(image::Image),
     /// Install this version beside others and put it in force
     Install(install::Install),
     /// Remove the links and every version that no server runs from
@@ -48,6 +52,7 @@ impl Command {
         match self {
             Self::Config(config) => config.run(),
             Self::Cache(cache) => cache.run(),
+            Self::Image(image) => image.run(),
             Self::Install(install) => install.run(),
             Self::Uninstall(uninstall) => uninstall.run(),
             Self::Version => Ok(format!("pinnace {}\n", env!("CARGO_PKG_VERSION"))),
