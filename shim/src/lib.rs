@@ -8,3 +8,10 @@
 //! [`protocol`].
 
 pub mod cgroups;
+pub mod events;
+pub mod log;
+pub mod protocol;
+pub mod server;
+pub mod spawn;
+pub mod stdio;
+pub mod task;

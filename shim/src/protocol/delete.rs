@@ -44,10 +44,11 @@ const KILLED: u32 = 137;
 ///
 /// # Errors
 /// When something of the container is left.
-pub fn run(id: &str, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
+pub fn run(namespace: &str, id: &str, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
     // A bundle without a readable configuration never had a process.
     if let Ok(spec) = Bundle(bundle).spec() {
-        end_processes(id, &spec).map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
+        end_processes(namespace, id, &spec)
+            .map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
     }
     start::remove_dead_socket(bundle);
     let response = DeleteResponse {
@@ -60,8 +61,8 @@ pub fn run(id: &str, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteEr
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(DeleteError::Answer)
 }
 
-fn end_processes(id: &str, spec: &Spec) -> Result<(), CgroupError> {
-    let cgroup = Cgroup::open(&Hierarchies::discover()?, &cgroups_path(id, spec))?;
+fn end_processes(namespace: &str, id: &str, spec: &Spec) -> Result<(), CgroupError> {
+    let cgroup = Cgroup::open(&Hierarchies::discover()?, &cgroups_path(namespace, id, spec))?;
     cgroup.kill()?;
     cgroup.remove()
 }

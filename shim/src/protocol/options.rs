@@ -20,7 +20,7 @@ struct RuntimeOptions {
 
 /// Options that cannot be understood.
 #[derive(Debug, thiserror::Error)]
-pub enum OptionsError {
+pub(super) enum OptionsError {
     /// Not the message its type says.
     #[error("malformed runtime options of type {type_url:?}: {source}")]
     Malformed {
@@ -38,7 +38,7 @@ pub enum OptionsError {
 ///
 /// # Errors
 /// When a message of a type we read is malformed; other types are none of ours.
-pub fn read(type_url: &str, value: &[u8]) -> Result<HandlerOptions, OptionsError> {
+pub(super) fn read(type_url: &str, value: &[u8]) -> Result<HandlerOptions, OptionsError> {
     if !type_url.ends_with("runtimeoptions.v1.Options") {
         return Ok(HandlerOptions::default());
     }
@@ -66,6 +66,9 @@ mod tests {
     fn garbage_is_an_error_and_no_panic() {
         assert!(read("runtimeoptions.v1.Options", &[0xff; 9]).is_err());
         let options = RuntimeOptions { config_body: vec![0xff], ..RuntimeOptions::default() };
-        assert!(matches!(read("runtimeoptions.v1.Options", &options.encode_to_vec()), Err(OptionsError::NotText)));
+        assert!(matches!(
+            read("runtimeoptions.v1.Options", &options.encode_to_vec()),
+            Err(OptionsError::NotText)
+        ));
     }
 }

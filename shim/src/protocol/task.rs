@@ -4,6 +4,7 @@
 //! done yet answers Unimplemented (12); which error becomes which code is decided in [`status`], and nowhere
 //! else.
 
+use super::expected::Expected;
 use super::{metrics, options};
 use crate::cgroups::CgroupError;
 use crate::stdio;
@@ -16,7 +17,7 @@ use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use containerd_shim_protos::protobuf::{EnumOrUnknown, MessageField};
 use containerd_shim_protos::shim_async::Task;
 use containerd_shim_protos::ttrpc::r#async::TtrpcContext;
-use containerd_shim_protos::ttrpc::{self, Code, get_rpc_status};
+use containerd_shim_protos::ttrpc::{self, Code, get_status};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,26 +27,32 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone)]
 pub struct TaskService {
     tasks: Tasks,
+    expected: Expected,
     shutdown: Arc<Notify>,
 }
 
 impl TaskService {
-    /// `shutdown` is notified when containerd asks for it and no container is left.
+    /// `expected` is told who has come; `shutdown` is notified when containerd asks for it and no container is left.
     #[must_use]
-    pub fn new(tasks: Tasks, shutdown: Arc<Notify>) -> Self {
-        Self { tasks, shutdown }
+    pub fn new(tasks: Tasks, expected: Expected, shutdown: Arc<Notify>) -> Self {
+        Self { tasks, expected, shutdown }
     }
 }
 
 #[async_trait]
 impl Task for TaskService {
-    async fn create(&self, _: &TtrpcContext, request: api::CreateTaskRequest) -> ttrpc::Result<api::CreateTaskResponse> {
+    async fn create(
+        &self,
+        _: &TtrpcContext,
+        request: api::CreateTaskRequest,
+    ) -> ttrpc::Result<api::CreateTaskResponse> {
+        self.expected.arrived(&request.id);
         if !request.checkpoint.is_empty() {
             return Err(unimplemented("restoring from a checkpoint"));
         }
         let options = match request.options.as_ref() {
             Some(any) => options::read(&any.type_url, &any.value)
-                .map_err(|error| get_rpc_status(Code::INVALID_ARGUMENT, error))?,
+                .map_err(|error| rpc(Code::INVALID_ARGUMENT, error))?,
             None => HandlerOptions::default(),
         };
         let request = CreateRequest {
@@ -104,7 +111,11 @@ impl Task for TaskService {
         Ok(Empty::new())
     }
 
-    async fn delete(&self, _: &TtrpcContext, request: api::DeleteRequest) -> ttrpc::Result<api::DeleteResponse> {
+    async fn delete(
+        &self,
+        _: &TtrpcContext,
+        request: api::DeleteRequest,
+    ) -> ttrpc::Result<api::DeleteResponse> {
         no_exec(&request.id, &request.exec_id)?;
         let (pid, exit) = self.tasks.delete(&request.id).await.map_err(status)?;
         Ok(api::DeleteResponse {
@@ -123,7 +134,7 @@ impl Task for TaskService {
 
     async fn stats(&self, _: &TtrpcContext, request: api::StatsRequest) -> ttrpc::Result<api::StatsResponse> {
         let stats = self.tasks.stats(&request.id).await.map_err(status)?;
-        let any: Any = metrics::encode(&stats).map_err(|error| get_rpc_status(Code::INTERNAL, error))?;
+        let any: Any = metrics::to_any(&stats).map_err(|error| rpc(Code::INTERNAL, error))?;
         Ok(api::StatsResponse { stats: MessageField::some(any), ..Default::default() })
     }
 
@@ -136,7 +147,11 @@ impl Task for TaskService {
     }
 
     /// Never fails: a restarted containerd asks for ids this server may not know.
-    async fn connect(&self, _: &TtrpcContext, request: api::ConnectRequest) -> ttrpc::Result<api::ConnectResponse> {
+    async fn connect(
+        &self,
+        _: &TtrpcContext,
+        request: api::ConnectRequest,
+    ) -> ttrpc::Result<api::ConnectResponse> {
         let task_pid = self.tasks.state(&request.id).await.map_or(0, |state| state.pid);
         Ok(api::ConnectResponse { shim_pid: std::process::id(), task_pid, ..Default::default() })
     }
@@ -177,19 +192,25 @@ impl Task for TaskService {
 /// The one place where an error gets its ttrpc code.
 fn status(error: TaskError) -> ttrpc::Error {
     let code = match &error {
-        TaskError::NoSuchTask { .. } | TaskError::NoSuchExec { .. } | TaskError::NoProcess { .. } => Code::NOT_FOUND,
+        TaskError::NoSuchTask { .. } | TaskError::NoSuchExec { .. } | TaskError::NoProcess { .. } => {
+            Code::NOT_FOUND
+        }
         TaskError::Exists { .. } => Code::ALREADY_EXISTS,
         TaskError::AlreadyStarted { .. } | TaskError::Ended { .. } | TaskError::NotStopped { .. } => {
             Code::FAILED_PRECONDITION
         }
         TaskError::Cgroup { source: CgroupError::Gone { .. }, .. } => Code::NOT_FOUND,
-        TaskError::Signal { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => Code::INVALID_ARGUMENT,
-        TaskError::Create(failure) if failure.unsupported() => Code::UNIMPLEMENTED,
-        TaskError::Create(_) | TaskError::Start { .. } | TaskError::Signal { .. } | TaskError::Cgroup { .. } => {
-            Code::UNKNOWN
+        TaskError::Signal { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
+            Code::INVALID_ARGUMENT
         }
+        TaskError::Create(failure) if failure.unsupported() => Code::UNIMPLEMENTED,
+        TaskError::Host { .. } => Code::FAILED_PRECONDITION,
+        TaskError::Create(_)
+        | TaskError::Start { .. }
+        | TaskError::Signal { .. }
+        | TaskError::Cgroup { .. } => Code::UNKNOWN,
     };
-    get_rpc_status(code, chain(&error))
+    rpc(code, chain(&error))
 }
 
 /// An error with its causes in one line: it is all that `kubectl describe` and `docker run` will show.
@@ -206,8 +227,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+fn rpc(code: Code, message: impl ToString) -> ttrpc::Error {
+    ttrpc::Error::RpcStatus(get_status(code, message))
+}
+
 fn unimplemented(what: &str) -> ttrpc::Error {
-    get_rpc_status(Code::UNIMPLEMENTED, format!("{what} is not supported by this version of Pinnace"))
+    rpc(Code::UNIMPLEMENTED, format!("{what} is not supported by this version of Pinnace"))
 }
 
 /// There are no execs, so none can be found.

@@ -62,8 +62,8 @@ impl Bundle<'_> {
     pub fn spec(&self) -> Result<Spec, BundleError> {
         let path = self.0.join("config.json");
         let text = std::fs::read(&path).map_err(|source| BundleError::Read { path: path.clone(), source })?;
-        let spec: Spec =
-            serde_json::from_slice(&text).map_err(|source| BundleError::Parse { path: path.clone(), source })?;
+        let spec: Spec = serde_json::from_slice(&text)
+            .map_err(|source| BundleError::Parse { path: path.clone(), source })?;
         match hooks(&spec) {
             Some(kind) => Err(BundleError::Hooks { path, kind }),
             None => Ok(spec),

@@ -44,21 +44,9 @@ impl Control {
             let (ours, theirs) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
             rustix::io::ioctl_fionbio(&ours, true)?;
-            Ok((Self { socket: AsyncFd::new(ours)? }, theirs))
+            Ok((Self { socket: super::watch::readable(ours)? }, theirs))
         };
         make().map_err(ControlError::Make)
-    }
-
-    /// Wraps the server's end of a pair that was made elsewhere.
-    ///
-    /// # Errors
-    /// When it cannot be watched.
-    pub fn from_socket(socket: OwnedFd) -> Result<Self, ControlError> {
-        let wrap = || -> io::Result<_> {
-            rustix::io::ioctl_fionbio(&socket, true)?;
-            AsyncFd::new(socket)
-        };
-        Ok(Self { socket: wrap().map_err(ControlError::Make)? })
     }
 
     /// Sends one record. The queue of a fresh socket has room for every command there is.

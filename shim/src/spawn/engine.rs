@@ -33,7 +33,9 @@ pub enum EngineError {
     #[error("{0}")]
     Refused(String),
     /// It died without a word.
-    #[error("the engine ended with status {status} before it was ready, without a reason: see the log of containerd and dmesg")]
+    #[error(
+        "the engine ended with status {status} before it was ready, without a reason: see the log of containerd and dmesg"
+    )]
     Died {
         /// 0 to 255; 128 + n for a death by signal n.
         status: u32,
@@ -116,7 +118,7 @@ impl Engine {
         };
         let mut child = birth.spawn()?;
         drop(theirs);
-        let pidfd = child.pidfd.try_clone().and_then(AsyncFd::new).map_err(EngineError::Watch)?;
+        let pidfd = child.pidfd.try_clone().and_then(super::watch::readable).map_err(EngineError::Watch)?;
         let engine = Self { pid: child.pid, control, pidfd };
         match engine.ready(&mut child).await {
             Ok(()) => Ok(engine),
@@ -192,7 +194,10 @@ fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     let memfd = rustix::fs::memfd_create(c"plan", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(memfd);
     file.write_all(bytes)?;
-    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
     rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
     Ok(file.into())
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// What stands at the entrypoint.
 #[derive(Debug)]
-pub enum Entry {
+pub(super) enum Entry {
     /// A Wasm module or component.
     Wasm {
         /// Its path in the container.
@@ -44,7 +44,7 @@ pub enum Entry {
 
 /// The command as the spec writes it: the program, and the export behind `#`, if one is named.
 #[must_use]
-pub fn split_function(program: &str) -> (&str, Option<&str>) {
+pub(super) fn split_function(program: &str) -> (&str, Option<&str>) {
     match program.rsplit_once('#') {
         Some((path, function)) if !path.is_empty() && !function.is_empty() => (path, Some(function)),
         _ => (program, None),
@@ -53,7 +53,7 @@ pub fn split_function(program: &str) -> (&str, Option<&str>) {
 
 /// Looks at the entrypoint of a spec.
 #[must_use]
-pub fn look(root: BorrowedFd<'_>, spec: &Spec, process: &Process, program: &str) -> Entry {
+pub(super) fn look(root: BorrowedFd<'_>, spec: &Spec, process: &Process, program: &str) -> Entry {
     for path in candidates(program, process) {
         if let Some(file) = open(root, spec, &path) {
             return classify(path, file);
@@ -154,7 +154,8 @@ mod tests {
         let outside = tempfile::tempdir().expect("a directory");
         std::fs::write(outside.path().join("a.wasm"), b"\0asm").expect("written");
         let root = tempfile::tempdir().expect("a directory");
-        std::os::unix::fs::symlink(outside.path().join("a.wasm"), root.path().join("a.wasm")).expect("linked");
+        std::os::unix::fs::symlink(outside.path().join("a.wasm"), root.path().join("a.wasm"))
+            .expect("linked");
         std::os::unix::fs::symlink("../../../../../../../..", root.path().join("up")).expect("linked");
         assert!(matches!(seen(root.path(), &simple("/a.wasm", &[])), Entry::Missing));
         let up = format!("/up{}/a.wasm", outside.path().display());
@@ -163,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_volume_can_hold_the_program() {
-        let (root, volume) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let (root, volume) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
         std::fs::write(volume.path().join("a.wasm"), b"\0asm").expect("written");
         let mut json = serde_json::to_value(simple("/vol/a.wasm", &[])).expect("json");
         json["mounts"] = serde_json::json!([

@@ -56,7 +56,7 @@ impl SpawnFailure {
     pub fn unsupported(&self) -> bool {
         match self {
             Self::Bundle(error) => matches!(error, BundleError::Hooks { .. }),
-            Self::Stdio(error) => error.unsupported(),
+            Self::Stdio(error) => error.is_unsupported(),
             Self::Module(error) => matches!(error, ModuleError::Native { .. }),
             _ => false,
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What a spec gives its guest. `program` is the first argument as the guest sees it.
 #[must_use]
-pub fn guest(spec: &Spec, process: &Process, program: &str, mounts: &[Placed]) -> Guest {
+pub(super) fn guest(spec: &Spec, process: &Process, program: &str, mounts: &[Placed]) -> Guest {
     let rest = process.args().iter().flatten().skip(1).cloned();
     Guest {
         args: std::iter::once(program.to_owned()).chain(rest).collect(),
@@ -19,8 +19,8 @@ pub fn guest(spec: &Spec, process: &Process, program: &str, mounts: &[Placed]) -
 
 /// Whether the spec wants its root read-only.
 #[must_use]
-pub fn root_read_only(spec: &Spec) -> bool {
-    spec.root().as_ref().and_then(|root| *root.readonly()).unwrap_or(false)
+pub(super) fn root_read_only(spec: &Spec) -> bool {
+    spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false)
 }
 
 /// Names are unique; of equal ones the last wins, at the place of the first.
@@ -38,7 +38,8 @@ fn environment(pairs: &[String]) -> Vec<(String, String)> {
 /// The root, and every directory mounted below it whose rights differ from what encloses it.
 fn preopens(root_read_only: bool, mounts: &[Placed]) -> Vec<Preopen> {
     let mut preopens = vec![Preopen { path: "/".to_owned(), writable: !root_read_only }];
-    let mut directories: Vec<_> = mounts.iter().filter(|placed| placed.directory).map(|placed| &placed.mount).collect();
+    let mut directories: Vec<_> =
+        mounts.iter().filter(|placed| placed.directory).map(|placed| &placed.mount).collect();
     directories.sort_by_key(|mount| mount.destination.len());
     for mount in directories {
         let path = Path::new(&mount.destination);

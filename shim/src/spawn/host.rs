@@ -7,7 +7,7 @@ use pinnace_node::{BootError, Config, ConfigError, Installation, InstallationErr
 use pinnace_oci::{Containerd, ImageError, Memo};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 /// A server that cannot make containers.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +37,11 @@ pub enum HostError {
 pub struct Host {
     pub(super) hierarchies: Hierarchies,
     pub(super) installation: Installation,
-    pub(super) cache: Cache,
+    pub(super) cache: Arc<Cache>,
     pub(super) memo: Memo,
     pub(super) images: Containerd,
     pub(super) boot_dir: PathBuf,
+    pub(super) namespace: String,
     config: Config,
     oom_score: Once,
 }
@@ -51,7 +52,8 @@ impl Host {
     /// # Errors
     /// When a part of it is unusable; the error says which.
     pub fn open(program: &OsStr, address: &Path, namespace: &str) -> Result<Self, HostError> {
-        let config = Config::load(std::env::var_os(pinnace_node::PATH_VARIABLE).as_deref())?.called_as(program);
+        let config =
+            Config::load(std::env::var_os(pinnace_node::PATH_VARIABLE).as_deref())?.called_as(program);
         let boot_dir = pinnace_node::boot_dir(config.state.dir.as_path())?;
         let cache = Cache::open(config.cache.dir.as_path(), &boot_dir, config.cache.max_bytes.get())?;
         Ok(Self {
@@ -59,17 +61,26 @@ impl Host {
             installation: Installation::of_this_program()?,
             memo: Memo::new(config.cache.dir.as_path().join("images")),
             images: Containerd::new(address, namespace)?,
-            cache,
+            cache: Arc::new(cache),
             boot_dir,
+            namespace: namespace.to_owned(),
             config,
             oom_score: Once::new(),
         })
     }
 
+    /// The least important lines of the log.
+    #[must_use]
+    pub fn log_level(&self) -> log::LevelFilter {
+        self.config.log.level.into()
+    }
+
     /// The node's configuration as the handler's options narrow it.
     pub(super) fn config(&self, options: &HandlerOptions) -> Result<Config, ConfigError> {
         match options {
-            HandlerOptions { body: Some(text), .. } => self.config.narrow(text, "options of the containerd handler"),
+            HandlerOptions { body: Some(text), .. } => {
+                self.config.narrow(text, "options of the containerd handler")
+            }
             HandlerOptions { path: Some(path), .. } => self.config.narrow_by_file(Path::new(path)),
             HandlerOptions { body: None, path: None } => Ok(self.config.clone()),
         }
@@ -80,7 +91,9 @@ impl Host {
         let Some(score) = score else { return };
         if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()) {
             self.oom_score.call_once(|| {
-                log::warn!("cannot set oom_score_adj to {score} (needs CAP_SYS_RESOURCE to lower it): {error}");
+                log::warn!(
+                    "cannot set oom_score_adj to {score} (needs CAP_SYS_RESOURCE to lower it): {error}"
+                );
             });
         }
     }

@@ -27,6 +27,7 @@ mod namespaces;
 mod root;
 mod signal;
 mod walls;
+mod watch;
 
 pub use bundle::{Bundle, BundleError};
 pub use engine::{Engine, EngineError};
@@ -112,9 +113,9 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
 
 /// The path of a container's cgroup, as its spec gives it or as its id makes it.
 #[must_use]
-pub fn cgroups_path(id: &str, spec: &Spec) -> String {
+pub fn cgroups_path(namespace: &str, id: &str, spec: &Spec) -> String {
     let given = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
-    given.map_or_else(|| default_path(id), |path| path.display().to_string())
+    given.map_or_else(|| default_path(namespace, id), |path| path.display().to_string())
 }
 
 /// A cgroup that is removed again unless it is kept.
@@ -122,7 +123,8 @@ struct Limited(Cgroup, bool);
 
 impl Limited {
     fn new(host: &Host, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
-        let limited = Self(Cgroup::create(&host.hierarchies, &cgroups_path(id, spec))?, false);
+        let limited =
+            Self(Cgroup::create(&host.hierarchies, &cgroups_path(&host.namespace, id, spec))?, false);
         if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
             limited.0.limit(resources)?;
         }
@@ -137,7 +139,9 @@ impl Limited {
 
 impl Drop for Limited {
     fn drop(&mut self) {
-        if !self.1 && let Err(error) = self.0.remove() {
+        if !self.1
+            && let Err(error) = self.0.remove()
+        {
             log::warn!("cannot remove the cgroup of a container that was not made: {error}");
         }
     }

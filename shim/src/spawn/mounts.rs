@@ -51,7 +51,7 @@ pub enum MountError {
 
 /// A mount of the plan, and whether a directory is mounted.
 #[derive(Debug)]
-pub struct Placed {
+pub(super) struct Placed {
     /// The mount.
     pub mount: Mount,
     /// True for a directory, false for a single file.
@@ -60,8 +60,19 @@ pub struct Placed {
 
 /// File systems of the kernel's own making.
 const KERNEL: [&str; 13] = [
-    "proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devpts", "devtmpfs", "debugfs", "tracefs", "securityfs", "bpf",
-    "configfs", "binfmt_misc",
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "mqueue",
+    "devpts",
+    "devtmpfs",
+    "debugfs",
+    "tracefs",
+    "securityfs",
+    "bpf",
+    "configfs",
+    "binfmt_misc",
 ];
 
 /// Below `/dev`, and of no use to a guest.
@@ -71,7 +82,7 @@ const UNUSED: [&str; 4] = ["/dev/shm", "/dev/pts", "/dev/mqueue", "/dev/console"
 ///
 /// # Errors
 /// When one is refused; the error names it.
-pub fn mounts(spec: &Spec) -> Result<Vec<Placed>, MountError> {
+pub(super) fn mounts(spec: &Spec) -> Result<Vec<Placed>, MountError> {
     spec.mounts().iter().flatten().filter_map(|mount| place(mount).transpose()).collect()
 }
 
@@ -88,7 +99,9 @@ fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
         return Ok(None);
     }
     let (kind, directory) = if bind {
-        if let Some(option) = options.iter().find(|o| ["slave", "rslave", "shared", "rshared"].contains(&o.as_str())) {
+        if let Some(option) =
+            options.iter().find(|o| ["slave", "rslave", "shared", "rshared"].contains(&o.as_str()))
+        {
             return Err(MountError::Propagation { destination, option: option.clone() });
         }
         let Some(source) = mount.source() else {
@@ -104,7 +117,8 @@ fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
     } else {
         return Err(MountError::Kind { destination, kind: kind.to_owned() });
     };
-    let flags = MountFlags { no_atime: has("noatime"), relatime: has("relatime"), no_symfollow: has("nosymfollow") };
+    let flags =
+        MountFlags { no_atime: has("noatime"), relatime: has("relatime"), no_symfollow: has("nosymfollow") };
     Ok(Some(Placed { mount: Mount { destination, kind, read_only: has("ro"), flags }, directory }))
 }
 
@@ -124,7 +138,10 @@ mod tests {
     use super::*;
 
     fn of(mounts: serde_json::Value) -> Result<Vec<Placed>, MountError> {
-        super::mounts(&serde_json::from_value(serde_json::json!({"ociVersion": "1.1.0", "mounts": mounts})).expect("a spec"))
+        super::mounts(
+            &serde_json::from_value(serde_json::json!({"ociVersion": "1.1.0", "mounts": mounts}))
+                .expect("a spec"),
+        )
     }
 
     #[test]
@@ -142,7 +159,9 @@ mod tests {
         .expect("fine");
         let names: Vec<_> = placed.iter().map(|p| p.mount.destination.as_str()).collect();
         assert_eq!(names, ["/dev", "/run"]);
-        assert!(matches!(&placed[0].mount.kind, MountKind::Dev { devices, options } if devices.len() == 5 && options.len() == 2));
+        assert!(
+            matches!(&placed[0].mount.kind, MountKind::Dev { devices, options } if devices.len() == 5 && options.len() == 2)
+        );
     }
 
     #[test]
@@ -169,9 +188,21 @@ mod tests {
 
     #[test]
     fn other_file_systems_and_odd_destinations_are_errors() {
-        assert!(matches!(of(serde_json::json!([{"destination": "/n", "type": "nfs", "source": "x"}])), Err(MountError::Kind { .. })));
-        assert!(matches!(of(serde_json::json!([{"destination": "n", "type": "tmpfs"}])), Err(MountError::Destination { .. })));
-        assert!(matches!(of(serde_json::json!([{"destination": "/a/../b", "type": "tmpfs"}])), Err(MountError::Destination { .. })));
-        assert!(matches!(of(serde_json::json!([{"destination": "/b", "type": "bind"}])), Err(MountError::NoSource { .. })));
+        assert!(matches!(
+            of(serde_json::json!([{"destination": "/n", "type": "nfs", "source": "x"}])),
+            Err(MountError::Kind { .. })
+        ));
+        assert!(matches!(
+            of(serde_json::json!([{"destination": "n", "type": "tmpfs"}])),
+            Err(MountError::Destination { .. })
+        ));
+        assert!(matches!(
+            of(serde_json::json!([{"destination": "/a/../b", "type": "tmpfs"}])),
+            Err(MountError::Destination { .. })
+        ));
+        assert!(matches!(
+            of(serde_json::json!([{"destination": "/b", "type": "bind"}])),
+            Err(MountError::NoSource { .. })
+        ));
     }
 }

@@ -28,7 +28,7 @@ pub enum NamespaceError {
 
 /// The namespaces of one container.
 #[derive(Debug, Default)]
-pub struct Namespaces {
+pub(super) struct Namespaces {
     /// `CLONE_NEW*` flags; the mount namespace is always among them.
     pub new: u64,
     /// A pid namespace to be born into.
@@ -42,7 +42,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// When a path cannot be opened, or a kind is not supported.
-    pub fn of(spec: &Spec) -> Result<Self, NamespaceError> {
+    pub(super) fn of(spec: &Spec) -> Result<Self, NamespaceError> {
         let mut all = Self { new: libc::CLONE_NEWNS as u64, ..Self::default() };
         let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         for namespace in listed.into_iter().flatten() {

@@ -55,7 +55,7 @@ pub enum RootError {
 ///
 /// # Errors
 /// When the kernel refuses a mount; the error names it.
-pub fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) -> Result<OwnedFd, RootError> {
+pub(super) fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) -> Result<OwnedFd, RootError> {
     match mounts {
         [] => clone_tree(root_path),
         [mount] if mount.kind == "bind" => clone_tree(Path::new(&mount.source)),
@@ -73,7 +73,8 @@ pub fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) -> Result
 }
 
 fn clone_tree(path: &Path) -> Result<OwnedFd, RootError> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(rustix::fs::CWD, path, flags)
         .map_err(|error| RootError::Clone { path: path.to_owned(), source: error.into() })
 }
@@ -93,9 +94,13 @@ fn overlay(options: &[String]) -> Result<OwnedFd, RootError> {
                         .map_err(failed(&format!("lowerdir+={layer}")))?;
                 }
             }
-            Some((name, value)) => rustix::mount::fsconfig_set_string(context.as_fd(), name, value).map_err(failed(option))?,
+            Some((name, value)) => {
+                rustix::mount::fsconfig_set_string(context.as_fd(), name, value).map_err(failed(option))?
+            }
             None if option == "ro" || option == "rw" => {}
-            None => rustix::mount::fsconfig_set_flag(context.as_fd(), option.as_str()).map_err(failed(option))?,
+            None => {
+                rustix::mount::fsconfig_set_flag(context.as_fd(), option.as_str()).map_err(failed(option))?
+            }
         }
     }
     rustix::mount::fsconfig_create(context.as_fd()).map_err(failed("create"))?;
@@ -111,12 +116,24 @@ fn mounted_aside(mounts: &[RootMount], target: &Path) -> Result<OwnedFd, RootErr
             move |error: nix::Error| RootError::Mount { kind, mounted, source: error.into() }
         };
         nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(failed("private namespace", ""))?;
-        nix::mount::mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-            .map_err(failed("private propagation", "/"))?;
+        nix::mount::mount(
+            None::<&str>,
+            "/",
+            None::<&str>,
+            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+            None::<&str>,
+        )
+        .map_err(failed("private propagation", "/"))?;
         for mount in mounts {
             let (flags, data) = legacy(&mount.options);
-            nix::mount::mount(Some(mount.source.as_str()), target, Some(mount.kind.as_str()), flags, Some(data.as_str()))
-                .map_err(failed(&mount.kind, &mount.source))?;
+            nix::mount::mount(
+                Some(mount.source.as_str()),
+                target,
+                Some(mount.kind.as_str()),
+                flags,
+                Some(data.as_str()),
+            )
+            .map_err(failed(&mount.kind, &mount.source))?;
         }
         clone_tree(target)
     };

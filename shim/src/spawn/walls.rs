@@ -23,7 +23,7 @@ pub enum WallError {
 ///
 /// # Errors
 /// When a wall cannot be built.
-pub fn sandbox(
+pub(super) fn sandbox(
     spec: &Spec,
     process: &Process,
     mounts: Vec<Placed>,

@@ -123,8 +123,12 @@ impl Actor {
 
     fn take(&mut self, call: Call) {
         match call {
-            Call::Start(answer) => self.decide(Input::Start, answer, |actor, answer| actor.start = Some(answer)),
-            Call::Delete(answer) => self.decide(Input::Delete, answer, |actor, answer| actor.delete = Some(answer)),
+            Call::Start(answer) => {
+                self.decide(Input::Start, answer, |actor, answer| actor.start = Some(answer))
+            }
+            Call::Delete(answer) => {
+                self.decide(Input::Delete, answer, |actor, answer| actor.delete = Some(answer))
+            }
             Call::Kill(signal, answer) => {
                 let done = match step(&self.state, Input::Kill(signal)) {
                     Ok(_) => self.signal(signal),
@@ -185,7 +189,13 @@ impl Actor {
             Effect::CloseStdio => self.container.stdio = None,
             Effect::PublishOom => self.events.send(Event::TaskOom { id }),
             Effect::PublishExit(exit) => {
-                self.events.send(Event::TaskExit { id: id.clone(), exec_id: id, pid, status: exit.status, exited_at: exit.at });
+                self.events.send(Event::TaskExit {
+                    id: id.clone(),
+                    exec_id: id,
+                    pid,
+                    status: exit.status,
+                    exited_at: exit.at,
+                });
             }
             Effect::AnswerWaits(exit) => {
                 for answer in self.waits.drain(..) {
@@ -194,6 +204,7 @@ impl Actor {
             }
             Effect::CleanUp => {
                 self.forget.now();
+                crate::log::detach(&self.container.bundle);
                 if let Err(error) = self.container.cgroup.remove() {
                     log::warn!("container {}: {error}", self.container.id);
                 }
@@ -228,7 +239,8 @@ impl Actor {
     }
 
     fn pids(&self) -> Vec<u32> {
-        let mut pids = self.container.cgroup.pids().unwrap_or_default();
+        let found = self.container.cgroup.pids().unwrap_or_default();
+        let mut pids: Vec<u32> = found.into_iter().map(i32::unsigned_abs).collect();
         if !pids.contains(&self.pid()) {
             pids.push(self.pid());
         }

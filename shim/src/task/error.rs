@@ -1,9 +1,9 @@
 //! Why a task call failed.
 
+use super::request::Status;
 use super::state::Denied;
 use crate::cgroups::CgroupError;
 use crate::spawn::SpawnFailure;
-use super::request::Status;
 
 /// Why a task call failed; `protocol` maps each kind to its ttrpc status, in one place.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,12 @@ pub enum TaskError {
     Exists {
         /// The id.
         id: String,
+    },
+    /// This server cannot make containers at all.
+    #[error("{why}")]
+    Host {
+        /// What is wrong with the node, and the remedy.
+        why: String,
     },
     /// Create failed; nothing is left of it.
     #[error(transparent)]

@@ -5,7 +5,7 @@ use super::error::TaskError;
 use super::request::{CreateRequest, Exit, Snapshot};
 use crate::cgroups::Stats;
 use crate::events::{Event, Publisher};
-use crate::spawn::{self, Host};
+use crate::spawn::{self, Host, HostError};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,7 +19,7 @@ pub struct Tasks {
 
 #[derive(Debug)]
 struct Shared {
-    host: Host,
+    host: Result<Host, HostError>,
     events: Publisher,
     slots: Mutex<HashMap<String, Slot>>,
 }
@@ -64,9 +64,9 @@ impl Shared {
 const CALLS: usize = 16;
 
 impl Tasks {
-    /// No containers yet.
+    /// No containers yet. A host that could not be opened is told by every Create, where its user sees it.
     #[must_use]
-    pub fn new(host: Host, events: Publisher) -> Self {
+    pub fn new(host: Result<Host, HostError>, events: Publisher) -> Self {
         Self { shared: Arc::new(Shared { host, events, slots: Mutex::default() }) }
     }
 
@@ -82,12 +82,15 @@ impl Tasks {
     /// When the id is taken, or any step of the creation fails; nothing is left then.
     pub async fn create(&self, request: CreateRequest) -> Result<u32, TaskError> {
         let id = request.id.clone();
+        let host = self.shared.host.as_ref().map_err(|why| TaskError::Host { why: why.to_string() })?;
         match self.shared.slots().entry(id.clone()) {
             Entry::Occupied(_) => return Err(TaskError::Exists { id }),
             Entry::Vacant(slot) => slot.insert(Slot::Creating),
         };
         let forget = Forget { id: id.clone(), shared: Arc::downgrade(&self.shared) };
-        let born = spawn::create(&self.shared.host, &request).await?;
+        crate::log::attach(&request.bundle);
+        let born =
+            spawn::create(host, &request).await.inspect_err(|_| crate::log::detach(&request.bundle))?;
         let pid = born.engine.pid.unsigned_abs();
         self.shared.events.send(Event::TaskCreate {
             id: id.clone(),
@@ -174,12 +177,18 @@ impl Tasks {
         self.call(id, Call::CloseStdin).await
     }
 
-    /// Kills every process; for a server that was told to end.
-    pub async fn kill_all(&self) {
+    /// Ends and removes every container; for a server that was told to end.
+    pub async fn end_all(&self) {
         let ids: Vec<String> = self.shared.slots().keys().cloned().collect();
         for id in ids {
-            if let Err(error) = self.kill(&id, libc::SIGKILL).await {
-                log::debug!("{error}");
+            // Whichever call comes too late finds the container where it should be.
+            for done in [self.kill(&id, libc::SIGKILL).await, self.wait(&id).await.map(drop)] {
+                if let Err(error) = done {
+                    log::debug!("{error}");
+                }
+            }
+            if let Err(error) = self.delete(&id).await {
+                log::warn!("{error}");
             }
         }
     }

@@ -127,7 +127,8 @@ pub(super) fn step(state: &State, input: Input) -> Result<(State, Vec<Effect>), 
 
         (State::Stopped(_) | State::Gone, Input::Ended(_)) => return Err(Denied::OutOfTurn),
         (State::Starting, Input::Ended(exit)) => {
-            let mut effects = vec![E::RefuseStart(format!("the engine ended with {} before the guest ran", exit.status))];
+            let mut effects =
+                vec![E::RefuseStart(format!("the engine ended with {} before the guest ran", exit.status))];
             effects.extend(ending(exit));
             (State::Stopped(exit), effects)
         }
@@ -136,7 +137,9 @@ pub(super) fn step(state: &State, input: Input) -> Result<(State, Vec<Effect>), 
             effects.extend(farewell(exit));
             (State::Gone, effects)
         }
-        (State::Created | State::Failing | State::Running, Input::Ended(exit)) => (State::Stopped(exit), ending(exit)),
+        (State::Created | State::Failing | State::Running, Input::Ended(exit)) => {
+            (State::Stopped(exit), ending(exit))
+        }
     })
 }
 
@@ -181,7 +184,8 @@ mod tests {
 
     #[test]
     fn a_whole_life_in_order() {
-        let (state, effects, denied) = run(&[Input::Start, Input::Started, Input::Ended(EXIT), Input::Delete]);
+        let (state, effects, denied) =
+            run(&[Input::Start, Input::Started, Input::Ended(EXIT), Input::Delete]);
         assert_eq!(state, State::Gone);
         assert!(denied.is_empty());
         assert_eq!(
@@ -225,7 +229,10 @@ mod tests {
     #[test]
     fn delete_waits_for_the_end() {
         assert_eq!(run(&[Input::Start, Input::Delete]).2, [Denied::NotStopped(Status::Created)]);
-        assert_eq!(run(&[Input::Start, Input::Started, Input::Delete]).2, [Denied::NotStopped(Status::Running)]);
+        assert_eq!(
+            run(&[Input::Start, Input::Started, Input::Delete]).2,
+            [Denied::NotStopped(Status::Running)]
+        );
         let (state, effects, _) = run(&[Input::Delete, Input::Ended(EXIT)]);
         assert_eq!(state, State::Gone);
         assert_eq!(effects.first(), Some(&Effect::Signal(9)));

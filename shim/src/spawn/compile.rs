@@ -1,0 +1,142 @@
+//! A module's native artifact: from the cache, or compiled once for all who wait.
+//!
+//! ```text
+//!  digest (of the file, or the layer's own) ─▶ Cache::find ── hit ──────────────────────▶ Artifact
+//!                                                  └ miss ─▶ sealed copy ─▶ obtain, on a thread of its own
+//! ```
+//!
+//! Everything beyond the miss blocks, and the compile process dies with the thread that made it; so this is
+//! the one thing the server has a second thread for, as long as it lasts.
+
+use super::SpawnFailure;
+use super::host::Host;
+use super::module::ModuleError;
+use pinnace_cache::{Artifact, Cache, CacheError, Digest, Input, Key};
+use pinnace_node::{Config, InstallationError};
+use pinnace_oci::{ImageRef, WasmLayer};
+use rustix::fs::MemfdFlags;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A module that has no artifact.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The cache or the compiler says why.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// No memory file for a layer.
+    #[error("cannot keep the Wasm layer of the image")]
+    Keep(#[source] io::Error),
+    /// The compile program is not there.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The thread ended early.
+    #[error("the compilation was given up: the server is ending")]
+    GivenUp,
+}
+
+/// Where a module's bytes are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// In a file of the container's root.
+    File(&'a File),
+    /// In a layer of its image.
+    Layer(&'a ImageRef, &'a WasmLayer),
+}
+
+/// Artifacts for one engine.
+#[derive(Debug)]
+pub(super) struct Compiler<'a> {
+    host: &'a Host,
+    config: &'a Config,
+    engine: &'a str,
+    fingerprint: String,
+}
+
+impl<'a> Compiler<'a> {
+    /// For the engine of this name.
+    ///
+    /// # Errors
+    /// When it is not installed, or has no fingerprint.
+    pub(super) fn new(host: &'a Host, config: &'a Config, engine: &'a str) -> Result<Self, ModuleError> {
+        let fingerprint = pinnace_node::fingerprint(&host.installation, engine, &host.boot_dir)?;
+        Ok(Self { host, config, engine, fingerprint })
+    }
+
+    /// The artifact of a module. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// When the module cannot be read or compiled.
+    pub(super) async fn artifact(&self, name: &str, source: Source<'_>) -> Result<Artifact, SpawnFailure> {
+        let max = self.config.module.max_bytes.get();
+        let digest = match source {
+            Source::File(file) => pinnace_cache::hash_file(file, max, name).map_err(CompileError::from)?.0,
+            Source::Layer(_, layer) => Digest(*layer.digest.bytes()),
+        };
+        let key = Key::new(digest, &self.fingerprint);
+        if let Some(artifact) = self.host.cache.find(&key).map_err(CompileError::from)? {
+            return Ok(artifact);
+        }
+        let input = match source {
+            Source::File(file) => Input::copy(file, max, name).map_err(CompileError::from)?,
+            Source::Layer(image, layer) => self.fetch(image, layer, max, name).await?,
+        };
+        log::info!("compiling {name} for {}", self.engine);
+        Ok(self.compile(input).await?)
+    }
+
+    async fn fetch(
+        &self,
+        image: &ImageRef,
+        layer: &WasmLayer,
+        max: u64,
+        name: &str,
+    ) -> Result<Input, SpawnFailure> {
+        let memfd = rustix::fs::memfd_create("layer", MemfdFlags::CLOEXEC);
+        let mut kept = memfd.map(File::from).map_err(|error| CompileError::Keep(error.into()))?;
+        self.host.images.read_layer(image, layer, &kept).await.map_err(ModuleError::from)?;
+        kept.rewind().map_err(CompileError::Keep)?;
+        Ok(Input::copy(&kept, max, name).map_err(CompileError::from)?)
+    }
+
+    async fn compile(&self, input: Input) -> Result<Artifact, CompileError> {
+        let job = Job {
+            program: self.host.installation.compile_program(self.engine)?,
+            args: vec![CString::new(format!("pinnace-{}-compile", self.engine)).unwrap_or_default()],
+            cache: Arc::clone(&self.host.cache),
+            fingerprint: self.fingerprint.clone(),
+            bounds: self.config.compile.clone(),
+            input,
+        };
+        tokio::task::spawn_blocking(move || job.run()).await.map_err(|_| CompileError::GivenUp)?
+    }
+}
+
+/// One compilation, with everything it needs on its thread.
+struct Job {
+    program: OwnedFd,
+    args: Vec<CString>,
+    cache: Arc<Cache>,
+    fingerprint: String,
+    bounds: pinnace_node::Compile,
+    input: Input,
+}
+
+impl Job {
+    fn run(self) -> Result<Artifact, CompileError> {
+        let compiler = pinnace_cache::Compiler {
+            program: self.program.as_fd(),
+            args: &self.args,
+            memory_bytes: self.bounds.memory_bytes.get(),
+            cpus: self.bounds.cpus.get(),
+            timeout: Duration::from_secs(self.bounds.timeout_seconds.get()),
+            concurrent: self.bounds.concurrent.get(),
+            cgroup: Some(self.bounds.cgroup.as_path()),
+        };
+        Ok(pinnace_cache::obtain(&self.cache, &self.fingerprint, &self.input, compiler)?)
+    }
+}

@@ -1,0 +1,159 @@
+//! What a container runs: found, compiled, opened.
+//!
+//! ```text
+//!  the entrypoint is Wasm in the root ──▶ its sha256 ──▶ artifact          no call to containerd
+//!  it is anything else ──▶ the image's Wasm layer (two small calls) ──▶ its digest ──▶ artifact
+//!                          no such layer ──▶ an error that says what stands there instead
+//! ```
+
+use super::SpawnFailure;
+use super::compile::{self, Source};
+use super::entry::{self, Entry};
+use super::host::Host;
+use oci_spec::runtime::{Process, Spec};
+use pinnace_cache::Artifact;
+use pinnace_node::{Config, FingerprintError, InstallationError};
+use pinnace_oci::ImageError;
+use pinnace_plan::Kind;
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+/// A container that has nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// The spec names no program.
+    #[error("the container has no command: give the image an entrypoint, or name a .wasm file")]
+    NoCommand,
+    /// Nothing at the entrypoint, no Wasm layer. The words are those by which Docker and kubectl know it.
+    #[error(
+        "exec: {program:?}: no such file or directory in the container's root, and its image has no Wasm layer: check the entrypoint"
+    )]
+    Missing {
+        /// What the spec names.
+        program: String,
+    },
+    /// A native program.
+    #[error(
+        "{} is a native program, not WebAssembly: native containers are not supported by this version of Pinnace, use the runtime class of the node's own runtime for it", path.display()
+    )]
+    Native {
+        /// Its path in the container.
+        path: PathBuf,
+    },
+    /// A file that is not Wasm.
+    #[error(
+        "exec format error: {} is not WebAssembly (it starts with {magic:02x?}, not with 00 61 73 6d): build it for wasm32-wasip1 or wasm32-wasip2", path.display()
+    )]
+    NotWasm {
+        /// Its path in the container.
+        path: PathBuf,
+        /// Its first bytes.
+        magic: Vec<u8>,
+    },
+    /// The image could not be looked at.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The engine's programs.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The engine's fingerprint.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+}
+
+/// By which a pod asks for one of the engines its node allows.
+const ENGINE_ANNOTATION: &str = "pinnace.dev/engine";
+
+/// A module ready to be mapped by an engine.
+#[derive(Debug)]
+pub(super) struct Module {
+    /// The engine's program.
+    pub engine: OwnedFd,
+    /// The program's name.
+    pub engine_name: String,
+    /// The guest's first argument.
+    pub program: String,
+    /// What the module was found as, for messages.
+    pub name: String,
+    /// The export to call instead of the world's entry.
+    pub function: Option<String>,
+    /// Its world.
+    pub kind: Kind,
+    /// Its native artifact.
+    pub artifact: File,
+}
+
+/// Finds the module of a container and has it compiled if it never was.
+///
+/// # Errors
+/// When there is none, or it cannot be compiled.
+pub(super) async fn find(
+    host: &Host,
+    config: &Config,
+    id: &str,
+    root: BorrowedFd<'_>,
+    spec: &Spec,
+    process: &Process,
+) -> Result<Module, SpawnFailure> {
+    let command = process.args().iter().flatten().next().ok_or(ModuleError::NoCommand)?;
+    let (program, function) = entry::split_function(command);
+    let asked = spec.annotations().as_ref().and_then(|annotations| annotations.get(ENGINE_ANNOTATION));
+    let engine = config.engine(asked.map(String::as_str))?.as_str();
+    let compiler = compile::Compiler::new(host, config, engine)?;
+    let (name, artifact) = match entry::look(root, spec, process, program) {
+        Entry::Wasm { path, file } => {
+            let name = path.display().to_string();
+            let artifact = compiler.artifact(&name, Source::File(&file)).await?;
+            (name, artifact)
+        }
+        other => match layer(host, config, id, &compiler).await? {
+            Some(found) => found,
+            None => return Err(nothing(program, other).into()),
+        },
+    };
+    let Artifact { file, kind, .. } = artifact;
+    Ok(Module {
+        engine: host.installation.engine_program(engine).map_err(ModuleError::from)?,
+        engine_name: format!("pinnace-{engine}"),
+        program: program.to_owned(),
+        name,
+        function: function.map(str::to_owned),
+        kind,
+        artifact: file,
+    })
+}
+
+/// The artifact of the image's Wasm layer, if it has one.
+async fn layer(
+    host: &Host,
+    config: &Config,
+    id: &str,
+    compiler: &compile::Compiler<'_>,
+) -> Result<Option<(String, Artifact)>, SpawnFailure> {
+    let Some(image) = host.images.image_of(id).await.map_err(ModuleError::from)? else {
+        return Ok(None);
+    };
+    let limit = config.module.max_bytes.get();
+    let Some(layer) = host.images.wasm_of(&image, &host.memo, limit).await.map_err(ModuleError::from)? else {
+        return Ok(None);
+    };
+    log::info!(
+        "container {id}: image {} is {}, its module {}",
+        image.name,
+        image.target.digest,
+        layer.digest
+    );
+    let name = format!("{} of image {}", layer.digest, image.name);
+    let artifact = compiler.artifact(&name, Source::Layer(&image, &layer)).await?;
+    Ok(Some((name, artifact)))
+}
+
+/// What to say when there is no Wasm: it depends on what stands there instead.
+fn nothing(program: &str, entry: Entry) -> ModuleError {
+    match entry {
+        Entry::Native { path } => ModuleError::Native { path },
+        Entry::Unknown { path, magic } => ModuleError::NotWasm { path, magic },
+        Entry::Wasm { .. } | Entry::Missing => ModuleError::Missing { program: program.to_owned() },
+    }
+}
