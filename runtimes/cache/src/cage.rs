@@ -5,7 +5,7 @@
 //!  make ─▶ limit ─▶ born in it ─▶ (killed) ─▶ remove: refuses while anything still lives in it
 //! ```
 //!
-//! A slot has one holder, so a directory found there is a dead holder's and is used again. The memory limit must
+//! A slot has one holder, so a directory found there is a dead holder's: it is made anew, or used if it dies just now. The memory limit must
 //! hold or nothing is compiled; the other limits are set where the kernel has them.
 
 use std::{
@@ -109,6 +109,8 @@ impl Cage {
         let below = cgroup.join(slot.to_string());
         let cage = Self { directories: trees.directories(&below), trees };
         for directory in &cage.directories {
+            // A dead holder's still counts what was killed in it.
+            let _ = fs::remove_dir(directory);
             make_directory(directory)?;
         }
         if let Trees::V2(root) = &cage.trees {

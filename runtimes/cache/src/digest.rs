@@ -49,8 +49,8 @@ impl Hasher {
     }
 }
 
-/// How much is read at once: large enough for few calls, small enough to stay in the processor's cache.
-pub(crate) const CHUNK: usize = 128 * 1024;
+/// How much is read at once: calls are a tenth of the time already, and more would stay in the server's heap.
+pub(crate) const CHUNK: usize = 32 * 1024;
 
 /// The digest and length of a file, from its start, whatever its offset. It is read, not mapped: one that is
 /// cut short meanwhile is a short file, not a signal. `name` is what messages call it.

@@ -29,7 +29,8 @@ impl Input {
     /// # Errors
     /// If it cannot be read, is too large, or there is no memory for it.
     pub fn copy(mut module: impl Read, max: u64, name: &str) -> Result<Self, CacheError> {
-        let failed = |source: io::Error| CacheError::Seal { name: name.into(), source };
+        let name = printable(name);
+        let failed = |source: io::Error| CacheError::Seal { name: name.clone(), source };
         let mut file = memory_file().map_err(failed)?;
         let mut hasher = Hasher::new();
         let mut chunk = vec![0; CHUNK];
@@ -39,18 +40,18 @@ impl Input {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(CacheError::Read { name: name.into(), source }),
+                Err(source) => return Err(CacheError::Read { name, source }),
             };
             length += count as u64;
             if length > max {
-                return Err(CacheError::TooLarge { name: name.into(), max });
+                return Err(CacheError::TooLarge { name, max });
             }
             let bytes = chunk.get(..count).unwrap_or_default();
             hasher.update(bytes);
             file.write_all(bytes).map_err(failed)?;
         }
         let file = seal(file).map_err(failed)?;
-        Ok(Self { file, digest: hasher.finish(), length, name: name.into() })
+        Ok(Self { file, digest: hasher.finish(), length, name })
     }
 
     /// Its digest.
@@ -76,6 +77,11 @@ impl AsFd for Input {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// An image names its files as it likes; a message is one line and moves no cursor.
+fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// A sealed memory file with these bytes.
@@ -113,6 +119,12 @@ mod tests {
         let mut file = File::from(input.file);
         assert!(file.write_all(b"x").is_err());
         assert!(file.set_len(1).is_err());
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_line() {
+        let input = Input::copy(&b""[..], 1, "/a\n\x1b[2Jroot: all is well").unwrap();
+        assert!(!input.name().chars().any(char::is_control));
     }
 
     #[test]

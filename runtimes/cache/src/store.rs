@@ -9,7 +9,7 @@ use pinnace_plan::Kind;
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Mode, OFlags, Stat, StatVfsMountFlags, Timespec, Timestamps, fstat, fstatvfs,
-        linkat, open, openat, readlinkat, symlinkat, unlinkat, utimensat,
+        linkat, open, openat, readlinkat, stat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -246,24 +246,30 @@ fn is_ours(seen: &Stat) -> bool {
         && seen.st_mode & 0o022 == 0
 }
 
-/// Opens a directory of ours, made at need; refuses one that others can write.
+/// Opens a directory of ours, made at need; refuses one that others can write, or replace in the one above.
 fn private_directory(path: &Path, key: &'static str) -> Result<OwnedFd, CacheError> {
     let failed = |source: io::Error| CacheError::Directory { path: path.into(), key, source };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let above = path.parent().unwrap_or(path);
     let directory = match open(path, flags, Mode::empty()) {
         Err(Errno::NOENT) => {
-            if let Some(parent) = path.parent() {
-                DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(failed)?;
-            }
+            DirBuilder::new().recursive(true).mode(0o755).create(above).map_err(failed)?;
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
             open(path, flags, Mode::empty())
         }
         other => other,
     };
     let directory = directory.map_err(|error| failed(error.into()))?;
+    let me = rustix::process::geteuid().as_raw();
     let seen = fstat(&directory).map_err(|error| failed(error.into()))?;
-    if seen.st_uid != rustix::process::geteuid().as_raw() || seen.st_mode & 0o022 != 0 {
+    if seen.st_uid != me || seen.st_mode & 0o022 != 0 {
         return Err(CacheError::NotOurs { path: path.into(), key });
+    }
+    let seen = stat(above).map_err(|error| failed(error.into()))?;
+    // Where the sticky bit is set, others cannot rename what is ours.
+    let sticky = seen.st_mode & 0o1000 != 0;
+    if ![0, me].contains(&seen.st_uid) || (seen.st_mode & 0o022 != 0 && !sticky) {
+        return Err(CacheError::NotOurs { path: above.into(), key });
     }
     Ok(directory)
 }

@@ -6,8 +6,9 @@
 
 use rustix::fs::{Mode, mkdir};
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -50,7 +51,7 @@ pub fn boot_dir(state_dir: &Path) -> Result<PathBuf, BootError> {
         Ok(()) => {}
         Err(rustix::io::Errno::EXIST) => return ours(&dir).map(|()| dir),
         Err(rustix::io::Errno::NOENT) => {
-            fs::create_dir_all(state_dir).map_err(failed(state_dir))?;
+            DirBuilder::new().recursive(true).mode(0o755).create(state_dir).map_err(failed(state_dir))?;
             match mkdir(&dir, Mode::RWXU) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(failed(&dir)(error.into())),

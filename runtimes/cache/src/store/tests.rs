@@ -179,6 +179,11 @@ fn a_directory_others_can_write_is_refused_with_the_remedy() {
     assert!(message.contains("lib/pinnace/artifacts must belong to root alone: chown"), "{message}");
     fs::set_permissions(&place.cache.path, fs::Permissions::from_mode(0o700)).unwrap();
     open().expect("well again");
+    let above = place.temp.path().join("lib/pinnace");
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(open(), Err(CacheError::NotOurs { key: "cache.dir", .. })));
+    fs::set_permissions(&above, fs::Permissions::from_mode(0o1777)).unwrap();
+    open().expect("sticky");
     fs::remove_dir(&place.cache.path).unwrap();
     symlink("/tmp", &place.cache.path).unwrap();
     assert!(matches!(open(), Err(CacheError::Directory { key: "cache.dir", .. })));
