@@ -1,2 +1,20 @@
-//! (under construction)
-fn main() {}
+//! `pinnace-wasmtime-compile`: makes the artifacts that `pinnace-wasmtime` maps.
+//!
+//! ```text
+//!  bytes ─▶ inspect: is it Wasm, whole, of a world we run? ─▶ Cranelift ─▶ artifact
+//! ```
+//!
+//! One process a compile, walled in, because the bytes may be hostile and a compiler is large.
+
+#![forbid(unsafe_code)]
+
+mod compiler;
+mod error;
+mod fingerprint;
+mod inspect;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pinnace_engine::compile::<compiler::Wasmtime>()
+}
