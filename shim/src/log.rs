@@ -19,10 +19,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 static LOGGER: Logger = Logger { sinks: Mutex::new(Sinks { bundles: Vec::new(), open: None, lost: 0 }) };
 
-/// Makes the `log` crate's macros, and panics, write here. Without effect when called again.
+/// Makes the `log` crate's macros, and panics, write here. Called again it changes the level.
 pub fn init(level: LevelFilter) {
+    log::set_max_level(level);
     if log::set_logger(&LOGGER).is_ok() {
-        log::set_max_level(level);
         std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     }
 }

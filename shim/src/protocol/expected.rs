@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a container may take from `start` to Create. containerd calls one right after the other.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The reservations of one server.
 #[derive(Debug, Clone, Default)]
@@ -52,18 +52,23 @@ impl Expected {
     /// # Errors
     /// While containers are expected: how long at most until they no longer are.
     pub fn retire(&self, socket: &Path) -> Result<(), Duration> {
-        let mut state = self.lock();
-        state.may_retire(Instant::now())?;
-        if !state.retired {
-            state.retired = true;
-            match fs::remove_file(socket) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    log::warn!("cannot remove the socket {}: {error}", socket.display());
-                }
-                _ => {}
-            }
-        }
+        self.lock().may_retire(Instant::now())?;
+        self.leave(socket);
         Ok(())
+    }
+
+    /// The same whoever is expected: for a server that is told to end by a signal.
+    pub fn leave(&self, socket: &Path) {
+        if std::mem::replace(&mut self.lock().retired, true) {
+            // By now the socket may be a successor's.
+            return;
+        }
+        match fs::remove_file(socket) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                log::warn!("cannot remove the socket {}: {error}", socket.display());
+            }
+            _ => {}
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,6 +124,17 @@ mod tests {
         fs::write(&socket, "").expect("written");
         expected.retire(&socket).expect("still nobody");
         assert!(socket.exists());
+    }
+
+    #[test]
+    fn a_signal_waits_for_nobody() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("s");
+        fs::write(&socket, "").expect("written");
+        let expected = Expected::default();
+        assert!(expected.expect("a"));
+        expected.leave(&socket);
+        assert!(!socket.exists() && !expected.expect("b"));
     }
 
     #[test]

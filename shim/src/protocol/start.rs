@@ -23,6 +23,7 @@ use super::flags::{Environment, Flags};
 use super::join::{self, Answer, JoinError};
 use super::process::{self, ProcessError, Side};
 use super::socket::{self, Claim, SocketError};
+use crate::log;
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -136,6 +137,9 @@ pub fn start(flags: &Flags, environment: &Environment) -> Result<Started, StartE
         return print(&reply);
     }
     process::become_server().inspect_err(|_| discard(address.path()))?;
+    // The node's configuration will say more about the level.
+    log::init(::log::LevelFilter::Info);
+    log::attach(&bundle);
     process::raise_oom_score();
     let expected = Expected::default();
     let _fresh = expected.expect(&flags.id);
