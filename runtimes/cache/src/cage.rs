@@ -8,6 +8,7 @@
 //! A slot has one holder, so a directory found there is a dead holder's: it is made anew, or used if it dies just now. The memory limit must
 //! hold or nothing is compiled; the other limits are set where the kernel has them.
 
+use crate::hierarchy::{Trees, hand_down};
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -41,58 +42,8 @@ pub(crate) struct Bounds {
     pub(crate) cpus: u32,
 }
 
-/// Where control groups are mounted.
-#[derive(Debug, PartialEq, Eq)]
-enum Trees {
-    /// One tree per controller, or per few.
-    V1(Vec<PathBuf>),
-    /// One tree.
-    V2(PathBuf),
-}
-
-/// The controllers a compilation is bounded or counted by.
-const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuacct", "pids"];
-
 /// Processes and threads of one compilation, beside one per processor.
 const SPARE_THREADS: u32 = 16;
-
-impl Trees {
-    fn discover() -> Result<Self, CageError> {
-        let path = Path::new("/proc/self/mountinfo");
-        let table = fs::read_to_string(path).map_err(step("read", path))?;
-        Self::from_mountinfo(&table).ok_or(CageError::NoHierarchy)
-    }
-
-    /// A node whose memory controller is in a v1 tree is a v1 node, whatever else is mounted.
-    fn from_mountinfo(table: &str) -> Option<Self> {
-        let mut v1 = Vec::new();
-        let mut v2 = None;
-        let mut has_memory = false;
-        for line in table.lines() {
-            let Some((mount, source)) = line.split_once(" - ") else { continue };
-            let Some(point) = mount.split(' ').nth(4).map(PathBuf::from) else { continue };
-            let mut source = source.split(' ');
-            match (source.next(), source.nth(1)) {
-                (Some("cgroup"), Some(options)) => {
-                    let has = |wanted: &str| options.split(',').any(|option| option == wanted);
-                    has_memory |= has("memory");
-                    v1.extend(CONTROLLERS.iter().any(|wanted| has(wanted)).then_some(point));
-                }
-                (Some("cgroup2"), _) => v2 = v2.or(Some(point)),
-                _ => {}
-            }
-        }
-        if has_memory { Some(Self::V1(v1)) } else { v2.map(Self::V2) }
-    }
-
-    fn directories(&self, below: &Path) -> Vec<PathBuf> {
-        let below = below.strip_prefix("/").unwrap_or(below);
-        match self {
-            Self::V1(trees) => trees.iter().map(|tree| tree.join(below)).collect(),
-            Self::V2(tree) => vec![tree.join(below)],
-        }
-    }
-}
 
 /// The control group of one slot.
 #[derive(Debug)]
@@ -245,22 +196,6 @@ fn make_directory(directory: &Path) -> Result<(), CageError> {
     made.map_err(step("make", directory))
 }
 
-/// v2: a group has only the controllers that every group above it hands down. What cannot be handed down shows
-/// when the limit is written.
-fn hand_down(root: &Path, cgroup: &Path) {
-    let below = cgroup.strip_prefix("/").unwrap_or(cgroup);
-    let mut above: Vec<_> = below.ancestors().map(|part| root.join(part)).collect();
-    above.reverse();
-    for directory in above {
-        let path = directory.join("cgroup.subtree_control");
-        for controller in ["+memory", "+cpu", "+pids"] {
-            if let Err(error) = fs::write(&path, controller) {
-                log::debug!("cannot write {controller} to {}: {error}", path.display());
-            }
-        }
-    }
-}
-
 /// Removes a group, killing what is in it until nothing is.
 fn remove_directory(directory: &Path) -> Result<(), CageError> {
     let mut pause = Duration::from_millis(1);
@@ -288,39 +223,7 @@ fn kill_all(directory: &Path) {
     }
 }
 
-fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CageError {
+pub(crate) fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CageError {
     let path = path.to_owned();
     move |source| CageError::Step { step, path, source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HYBRID: &str = "\
-30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
-31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
-32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
-33 30 0:29 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices
-34 30 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd
-35 30 0:31 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate
-";
-
-    #[test]
-    fn a_hybrid_node_is_v1_for_what_bounds_a_compilation() {
-        let trees = Trees::from_mountinfo(HYBRID).unwrap();
-        let tree = |name: &str| Path::new("/sys/fs/cgroup").join(name);
-        assert_eq!(trees, Trees::V1(vec![tree("cpu,cpuacct"), tree("memory")]));
-        assert_eq!(
-            trees.directories(Path::new("/pinnace-compile/0")),
-            [tree("cpu,cpuacct/pinnace-compile/0"), tree("memory/pinnace-compile/0")]
-        );
-    }
-
-    #[test]
-    fn a_unified_node_is_v2_and_one_without_any_is_refused() {
-        let unified = "35 30 0:31 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(Trees::from_mountinfo(unified), Some(Trees::V2("/sys/fs/cgroup".into())));
-        assert_eq!(Trees::from_mountinfo("1 0 8:1 / / rw - ext4 /dev/vda rw\n"), None);
-    }
 }

@@ -120,7 +120,9 @@ pub enum CacheError {
         bytes: u64,
     },
     /// The process ended without an answer.
-    #[error("the compilation of {name} died without an answer ({how})")]
+    #[error(
+        "the compilation of {name} died without an answer ({how}); should it want memory, raise `compile.memory_bytes` of the node"
+    )]
     Died {
         /// The module.
         name: String,

@@ -22,7 +22,7 @@
 //! the compile that follows replaces it. What an image brings never gets in: entries are only made from the
 //! output of our own compile process, hashed by us after it and everything in its cage has died.
 //!
-//! All of it blocks. The server calls [`obtain`] on a helper thread when [`Cache::find`] said no; the compile
+//! All of it blocks. The server calls [`obtain()`] on a helper thread when [`Cache::find`] said no; the compile
 //! process dies with that thread, and its death releases the lock it holds.
 
 #![forbid(unsafe_code)]
@@ -33,6 +33,7 @@ mod compile;
 mod digest;
 mod error;
 mod evict;
+mod hierarchy;
 mod identity;
 mod input;
 mod key;

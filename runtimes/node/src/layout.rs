@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A crash at any point leaves the old version in force. Directories stay while a server runs from them (it
-//! holds a lock, see [`Installation`]) and go with [`Layout::prune`] when none does.
+//! holds a lock, see [`Installation`](crate::Installation)) and go with [`Layout::prune`] when none does.
 
 use std::{
     fs, io,
