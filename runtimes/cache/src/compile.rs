@@ -13,7 +13,7 @@
 use crate::{
     CacheError, Input,
     cage::{Bounds, Cage},
-    input::sealed,
+    input::{printable, sealed},
     lock::Lock,
 };
 use pinnace_plan::{
@@ -24,9 +24,10 @@ use pinnace_plan::{
 use pinnace_spawn::{Birth, Child, Join, Namespaces};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::fstat,
     io::Errno,
     net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair},
-    process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid},
+    process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, pidfd_send_signal, prlimit, waitid},
 };
 use std::{
     ffi::CString,
@@ -68,11 +69,14 @@ impl Compiler<'_> {
         output: &OwnedFd,
         lock: &Lock<'_>,
         slot: u32,
+        max_output: u64,
     ) -> Result<Kind, CacheError> {
         let bounds = Bounds { memory: self.memory_bytes, cpus: self.cpus };
         let cage = self.cgroup.map(|cgroup| Cage::make(cgroup, slot, bounds)).transpose()?;
-        let ended =
-            self.spawn(input, output, lock, cage.as_ref()).and_then(|running| running.wait(self.timeout));
+        let ended = self.spawn(input, output, lock, cage.as_ref()).and_then(|running| {
+            running.bound_output(max_output);
+            running.wait(self.timeout)
+        });
         let out_of_memory = cage.as_ref().is_some_and(Cage::ran_out_of_memory);
         // Whatever the end was; an output is only looked at when nothing can be left that writes to it.
         if let Some(cage) = cage {
@@ -81,6 +85,12 @@ impl Compiler<'_> {
         match ended {
             Err(CacheError::Died { .. }) if out_of_memory => {
                 Err(CacheError::OutOfMemory { name: input.name().into(), bytes: self.memory_bytes })
+            }
+            // At the bound the kernel ends it, or its write fails and it says so.
+            Ok(_) | Err(CacheError::Died { .. } | CacheError::Refused { .. })
+                if at_least(output, max_output) =>
+            {
+                Err(CacheError::ArtifactTooLarge { name: input.name().into(), max: max_output })
             }
             ended => ended,
         }
@@ -142,6 +152,14 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
+    /// A subverted compiler must not fill the disk. Where root may not even lower a limit, time bounds it.
+    fn bound_output(&self, max: u64) {
+        let limit = Rlimit { current: Some(max), maximum: Some(max) };
+        if let Err(error) = prlimit(Pid::from_raw(self.child.pid), Resource::Fsize, limit) {
+            log::debug!("cannot bound the output of a compilation: {error}");
+        }
+    }
+
     fn wait(self, timeout: Duration) -> Result<Kind, CacheError> {
         let deadline = Instant::now() + timeout;
         let mut outcome = None;
@@ -190,7 +208,9 @@ impl Running<'_> {
         let how = reap(&self.child);
         self.child.birth().map_err(|source| CacheError::Spawn { name: self.name.into(), source })?;
         match outcome {
-            Some(Outcome::Failed(failure)) => Err(CacheError::Refused { message: failure.message }),
+            Some(Outcome::Failed(failure)) => {
+                Err(CacheError::Refused { message: printable(&failure.message) })
+            }
             Some(Outcome::Compiled { kind }) if how.is_none() => Ok(kind),
             _ => Err(CacheError::Died {
                 name: self.name.into(),
@@ -209,6 +229,11 @@ impl Drop for Running<'_> {
         let _ = pidfd_send_signal(&self.child.pidfd, Signal::KILL);
         reap(&self.child);
     }
+}
+
+/// Whether a file has reached this size.
+fn at_least(file: &OwnedFd, size: u64) -> bool {
+    fstat(file).is_ok_and(|seen| seen.st_size as u64 >= size)
 }
 
 /// Waits for its end; tells how, unless it was a good one (or another of our threads has reaped it).

@@ -119,6 +119,16 @@ pub enum CacheError {
         /// The bound.
         bytes: u64,
     },
+    /// What it made is larger than everything the cache may hold.
+    #[error(
+        "the compiled code of {name} does not fit the cache's {max} bytes: make it smaller, or raise `cache.max_bytes` of the node"
+    )]
+    ArtifactTooLarge {
+        /// The module.
+        name: String,
+        /// The bound.
+        max: u64,
+    },
     /// The process ended without an answer.
     #[error(
         "the compilation of {name} died without an answer ({how}); should it want memory, raise `compile.memory_bytes` of the node"
@@ -136,7 +146,11 @@ impl CacheError {
     pub(crate) fn is_verdict(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::Timeout { .. } | Self::OutOfMemory { .. } | Self::Died { .. }
+            Self::Refused { .. }
+                | Self::Timeout { .. }
+                | Self::OutOfMemory { .. }
+                | Self::ArtifactTooLarge { .. }
+                | Self::Died { .. }
         )
     }
 }

@@ -80,7 +80,7 @@ impl AsFd for Input {
 }
 
 /// An image names its files as it likes; a message is one line and moves no cursor.
-fn printable(name: &str) -> String {
+pub(crate) fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

@@ -52,7 +52,7 @@ fn make(
 ) -> Result<Artifact, CacheError> {
     let slot = Slot::acquire(cache.place(), compiler.concurrent)?;
     let output = cache.blank()?;
-    let kind = compiler.run(input, &output, lock, slot.number)?;
+    let kind = compiler.run(input, &output, lock, slot.number, cache.max_bytes)?;
     drop(slot);
     if fstat(&output).is_ok_and(|seen| seen.st_size == 0) {
         return Err(CacheError::Died { name: input.name().into(), how: "it wrote nothing".into() });

@@ -259,8 +259,15 @@ fn when_a_server_is_killed_its_compile_dies_and_the_next_one_compiles() {
 }
 
 #[test]
-fn an_artifact_over_the_bound_is_given_but_not_kept() {
-    let place = cache(10);
-    assert_eq!(text(run(&place, &copying(), &[b'x'; 100]).unwrap()), "x".repeat(100));
-    assert!(place.cache.list().unwrap().is_empty());
+fn an_artifact_that_does_not_fit_is_refused_however_it_comes() {
+    for script in [
+        "exec cat <&5 >&6".to_owned(),
+        copying(),
+        format!("cat <&5 >&6; {}", say(&Outcome::Failed(Failure { message: "cannot write".into() }))),
+    ] {
+        let place = cache(50);
+        let message = run(&place, &script, &[b'x'; 100]).expect_err(&script).to_string();
+        assert!(message.contains("/app.wasm does not fit the cache's 50 bytes"), "{script}: {message}");
+        assert!(place.cache.list().unwrap().is_empty());
+    }
 }
