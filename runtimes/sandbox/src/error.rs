@@ -297,8 +297,16 @@ pub enum SandboxError {
         index: u32,
     },
     /// A filter could not be compiled.
-    #[error("cannot compile the seccomp filter; its profile may have too many rules")]
+    #[error("cannot compile the seccomp filter")]
     SeccompCompile(#[source] seccompiler::BackendError),
+    /// A filter is longer than the kernel takes.
+    #[error(
+        "the seccomp profile makes a filter of {instructions} instructions; the kernel takes 4096, shorten its rules"
+    )]
+    SeccompTooLong {
+        /// How many it has.
+        instructions: usize,
+    },
     /// A filter could not be installed.
     #[error("cannot install the seccomp filter")]
     SeccompInstall(#[source] seccompiler::Error),

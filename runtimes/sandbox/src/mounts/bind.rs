@@ -1,76 +1,94 @@
-//! Files and directories of the host, taken as detached clones of their mounts.
+//! Files and directories of the host, as clones of their mounts.
 //!
-//! A recursive bind is not cloned as a whole: the mounts below the source are listed and cloned one by one, so
-//! that a kernel file system among them is never taken, rather than taken and removed again. The process
-//! has its own mount namespace, all private, so the list cannot change on the way.
+//! A recursive bind takes what is mounted below the source along, but never a kernel file system. Most
+//! sources have nothing below: the whole is cloned, and the kernel asked. If there is something, the clone goes
+//! away again, and the mounts below are listed and cloned one by one, so that only what is known to hold files
+//! is ever taken. The process has its own mount namespace, all private: nothing changes on the way.
 
 use super::attr::{self, Reach};
 use super::kernel::KernelFileSystems;
-use super::mountinfo;
+use super::path::{self, Leaf};
+use super::{attach_at, mountinfo, place, query};
 use crate::SandboxError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
 use rustix::io::Errno;
-use rustix::mount::{OpenTreeFlags, open_tree};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// A host file or directory with what is mounted below it, attached nowhere yet.
-pub(super) struct Source {
-    /// The clone of the mount that the source is on, cut at the source.
-    pub(super) top: OwnedFd,
-    /// Whether it is a directory.
-    pub(super) directory: bool,
-    /// Clones of the mounts below, with their paths relative to the source, upper before lower.
-    pub(super) below: Vec<(String, OwnedFd)>,
-}
-
-/// What to take.
+/// What to bind.
 #[derive(Clone, Copy)]
-pub(super) struct Request<'a> {
+pub(super) struct Bind<'a> {
     pub(super) source: &'a str,
     pub(super) destination: &'a str,
     pub(super) recursive: bool,
     pub(super) change: attr::Change,
 }
 
-/// Takes the source of a bind mount.
-pub(super) fn take(request: Request<'_>, known: &mut KernelFileSystems) -> Result<Source, SandboxError> {
-    let open_failed = |errno: Errno| SandboxError::BindSource {
-        path: request.source.to_owned(),
-        destination: request.destination.to_owned(),
+/// Binds below `root`.
+pub(super) fn mount(
+    root: BorrowedFd<'_>,
+    bind: Bind<'_>,
+    known: &mut KernelFileSystems,
+) -> Result<(), SandboxError> {
+    let (origin, directory) = open(bind, known)?;
+    let place = place(root, bind.destination, if directory { Leaf::Directory } else { Leaf::File })?;
+    let attach_failed = |source| SandboxError::Attach { destination: bind.destination.to_owned(), source };
+    let whole = directory && bind.recursive;
+
+    if whole && query::available() {
+        let top = clone(origin.as_fd(), bind, Reach::Tree)?;
+        attach_at(place.as_fd(), &top).map_err(attach_failed)?;
+        if query::nothing_on(top.as_fd()).map_err(attach_failed)? {
+            return Ok(());
+        }
+        let top = format!("/proc/self/fd/{}", top.as_raw_fd());
+        unmount(top, UnmountFlags::DETACH).map_err(|errno| attach_failed(errno.into()))?;
+    }
+    let top = clone(origin.as_fd(), bind, Reach::One)?;
+    attach_at(place.as_fd(), &top).map_err(attach_failed)?;
+    if whole {
+        for (below, tree) in submounts(origin.as_fd(), bind, known)? {
+            let destination = format!("{}/{below}", bind.destination);
+            // With the bind as ceiling: a symlink in it must not lead elsewhere in the container.
+            let place = path::open(top.as_fd(), &below, OFlags::PATH).map_err(|errno| {
+                SandboxError::MakeDestination { destination: destination.clone(), source: errno.into() }
+            })?;
+            attach_at(place.as_fd(), &tree).map_err(|source| SandboxError::Attach { destination, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the source, and tells whether it is a directory. One on a kernel file system is refused.
+fn open(bind: Bind<'_>, known: &mut KernelFileSystems) -> Result<(OwnedFd, bool), SandboxError> {
+    let failed = |errno: Errno| SandboxError::BindSource {
+        path: bind.source.to_owned(),
+        destination: bind.destination.to_owned(),
         source: errno.into(),
     };
-    let origin = openat2(
-        CWD,
-        request.source,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        // A magic link (`/proc/<pid>/root`) would lead somewhere else than its path says.
-        ResolveFlags::NO_MAGICLINKS,
-    )
-    .map_err(open_failed)?;
-    if let Some(filesystem) = known.name_of(origin.as_fd()).map_err(open_failed)? {
+    // A magic link (`/proc/<pid>/root`) would lead somewhere else than its path says.
+    let resolve = ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let origin = openat2(CWD, bind.source, flags, Mode::empty(), resolve).map_err(failed)?;
+    if let Some(filesystem) = known.name_of(origin.as_fd()).map_err(failed)? {
         return Err(SandboxError::KernelFileSystem {
-            path: request.source.to_owned(),
-            destination: request.destination.to_owned(),
+            path: bind.source.to_owned(),
+            destination: bind.destination.to_owned(),
             filesystem,
         });
     }
-    let status = statx(&origin, c"", AtFlags::EMPTY_PATH, StatxFlags::TYPE).map_err(open_failed)?;
+    let status = statx(&origin, c"", AtFlags::EMPTY_PATH, StatxFlags::TYPE).map_err(failed)?;
     let directory = u32::from(status.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
-
-    let top = clone(origin.as_fd(), request)?;
-    let below =
-        if directory && request.recursive { submounts(origin.as_fd(), request, known)? } else { Vec::new() };
-    Ok(Source { top, directory, below })
+    Ok((origin, directory))
 }
 
 /// Clones the mounts below `origin` that are to be seen.
 fn submounts(
     origin: BorrowedFd<'_>,
-    request: Request<'_>,
+    bind: Bind<'_>,
     known: &mut KernelFileSystems,
 ) -> Result<Vec<(String, OwnedFd)>, SandboxError> {
-    let list_failed = |source| SandboxError::Submounts { path: request.source.to_owned(), source };
+    let list_failed = |source| SandboxError::Submounts { path: bind.source.to_owned(), source };
     let mut below: Vec<(String, OwnedFd)> = Vec::new();
     let mut hidden: Vec<String> = Vec::new();
     for mount in mountinfo::below(origin).map_err(list_failed)? {
@@ -93,27 +111,28 @@ fn submounts(
             hidden.push(mount.path);
             continue;
         }
-        let tree = clone(place.as_fd(), request)?;
+        let tree = clone(place.as_fd(), bind, Reach::One)?;
         below.push((mount.path, tree));
     }
     Ok(below)
 }
 
-/// A clone of the one mount `place` is on, cut at `place`, private and restricted.
-fn clone(place: BorrowedFd<'_>, request: Request<'_>) -> Result<OwnedFd, SandboxError> {
-    let flags =
+/// A clone of the mount `place` is on, or of it and all below, cut at `place`, private and restricted.
+fn clone(place: BorrowedFd<'_>, bind: Bind<'_>, reach: Reach) -> Result<OwnedFd, SandboxError> {
+    let mut flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, reach == Reach::Tree);
     let tree = open_tree(place, c"", flags).map_err(|errno| SandboxError::CloneTree {
-        path: request.source.to_owned(),
-        destination: request.destination.to_owned(),
+        path: bind.source.to_owned(),
+        destination: bind.destination.to_owned(),
         source: errno.into(),
     })?;
-    attr::apply(tree.as_fd(), Reach::One, request.change)
-        .map_err(|source| SandboxError::Restrict { destination: request.destination.to_owned(), source })?;
+    attr::apply(tree.as_fd(), reach, bind.change)
+        .map_err(|source| SandboxError::Restrict { destination: bind.destination.to_owned(), source })?;
     Ok(tree)
 }
 
 /// The number of the mount that `place` is on, as mountinfo has it.
-pub(super) fn mount_id(place: BorrowedFd<'_>) -> rustix::io::Result<u64> {
+fn mount_id(place: BorrowedFd<'_>) -> rustix::io::Result<u64> {
     Ok(statx(place, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }

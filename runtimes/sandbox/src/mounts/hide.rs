@@ -19,7 +19,7 @@ pub(crate) fn mask(root: BorrowedFd<'_>, paths: &[String]) -> Result<(), Sandbox
             let empty = tmpfs::make(path, &[], attr::READ_ONLY)?;
             attach_at(place.as_fd(), &empty).map_err(failed)?;
         } else {
-            dev::cover(place).map_err(failed)?;
+            dev::cover(place.as_fd()).map_err(failed)?;
         }
     }
     Ok(())

@@ -4,9 +4,10 @@
 //! host process through `/proc/self/mem`. So they are known here by number, and whatever is bound into a
 //! container is asked which one it is on, file or directory, mount point or not.
 
+use super::query;
 use rustix::fs::{AtFlags, StatxFlags, fstatfs, statx};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Numbers as `statfs` tells them, and names for messages.
 ///
@@ -67,10 +68,18 @@ impl KernelFileSystems {
         if let Some(name) = by_magic(magic) {
             return Ok(Some(name));
         }
-        if LIKE_DEVTMPFS.contains(&magic) && self.devtmpfs() == Some(device(file)?) {
+        if LIKE_DEVTMPFS.contains(&magic) && self.is_devtmpfs(file)? {
             return Ok(Some("devtmpfs"));
         }
         Ok(None)
+    }
+
+    fn is_devtmpfs(&mut self, file: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+        match query::file_system(file) {
+            Ok(name) => Ok(name == "devtmpfs"),
+            // An older kernel: slower, since mounts that go away are waited for.
+            Err(_) => Ok(self.devtmpfs() == Some(device(file)?)),
+        }
     }
 
     fn devtmpfs(&mut self) -> Option<(u32, u32)> {
@@ -90,7 +99,6 @@ fn device(file: BorrowedFd<'_>) -> rustix::io::Result<(u32, u32)> {
 
 /// Every mount of devtmpfs shows the same one, so a new mount of it, attached nowhere, has its number.
 fn devtmpfs_device() -> rustix::io::Result<(u32, u32)> {
-    use std::os::fd::AsFd;
     let context = fsopen("devtmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(context.as_fd())?;
     let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
@@ -99,8 +107,9 @@ fn devtmpfs_device() -> rustix::io::Result<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KERNEL, by_magic};
+    use super::{KERNEL, KernelFileSystems, by_magic};
     use std::collections::HashSet;
+    use std::os::fd::AsFd;
 
     #[test]
     fn each_number_names_one_file_system() {
@@ -126,8 +135,6 @@ mod tests {
 
     #[test]
     fn this_machine_s_are_known() {
-        use super::KernelFileSystems;
-        use std::os::fd::AsFd;
         let mut known = KernelFileSystems::default();
         for (path, name) in [
             ("/proc", Some("proc")),

@@ -17,6 +17,7 @@ mod hide;
 pub(crate) mod kernel;
 mod mountinfo;
 pub(crate) mod path;
+mod query;
 pub(crate) mod root;
 pub(crate) mod tmpfs;
 
@@ -53,33 +54,17 @@ pub(crate) fn attach_all<'a>(
         match &mount.kind {
             MountKind::Bind { source, recursive } => {
                 let change = change(mount.flags, read_only);
-                let request = bind::Request { source, destination, recursive: *recursive, change };
-                let source = bind::take(request, &mut known)?;
-                let leaf = if source.directory { Leaf::Directory } else { Leaf::File };
-                let top = attach(root, destination, leaf, source.top)?;
-                for (below, tree) in source.below {
-                    // Not over the root: the bind may hold symlinks that lead elsewhere in the container.
-                    let place =
-                        path::open(top.as_fd(), &below, rustix::fs::OFlags::PATH).map_err(|errno| {
-                            SandboxError::MakeDestination {
-                                destination: format!("{destination}/{below}"),
-                                source: errno.into(),
-                            }
-                        })?;
-                    attach_at(place.as_fd(), &tree).map_err(|source| SandboxError::Attach {
-                        destination: format!("{destination}/{below}"),
-                        source,
-                    })?;
-                }
+                let bind = bind::Bind { source, destination, recursive: *recursive, change };
+                bind::mount(root, bind, &mut known)?;
             }
             MountKind::Tmpfs { options } => {
                 let change = change(mount.flags, read_only);
                 let tree = tmpfs::make(destination, options, change.set)?;
-                drop(attach(root, destination, Leaf::Directory, tree)?);
+                drop(attach(root, destination, tree)?);
             }
             MountKind::Dev { devices, options } => {
                 let tree = tmpfs::make(destination, options, change(mount.flags, 0).set)?;
-                let mounted = attach(root, destination, Leaf::Directory, tree)?;
+                let mounted = attach(root, destination, tree)?;
                 devs.push(Dev { mount: mounted, devices, read_only: mount.read_only, destination });
             }
         }
@@ -109,18 +94,20 @@ pub(crate) fn restrict_tree(root: BorrowedFd<'_>, devs: Vec<Dev<'_>>) -> Result<
 
 pub(crate) use hide::{hold_still, mask};
 
-fn attach(
-    root: BorrowedFd<'_>,
-    destination: &str,
-    leaf: Leaf,
-    tree: OwnedFd,
-) -> Result<OwnedFd, SandboxError> {
-    let place = path::open_or_make(root, destination, leaf).map_err(|errno| {
-        SandboxError::MakeDestination { destination: destination.to_owned(), source: errno.into() }
-    })?;
+/// Attaches the directory `tree` at `destination`.
+fn attach(root: BorrowedFd<'_>, destination: &str, tree: OwnedFd) -> Result<OwnedFd, SandboxError> {
+    let place = place(root, destination, Leaf::Directory)?;
     attach_at(place.as_fd(), &tree)
         .map_err(|source| SandboxError::Attach { destination: destination.to_owned(), source })?;
     Ok(tree)
+}
+
+/// The place to mount on, made if it is missing.
+fn place(root: BorrowedFd<'_>, destination: &str, leaf: Leaf) -> Result<OwnedFd, SandboxError> {
+    path::open_or_make(root, destination, leaf).map_err(|errno| SandboxError::MakeDestination {
+        destination: destination.to_owned(),
+        source: errno.into(),
+    })
 }
 
 fn attach_at(place: BorrowedFd<'_>, tree: &OwnedFd) -> std::io::Result<()> {

@@ -4,7 +4,7 @@
 //! symlink of the image starts again at the image's root, and `..` stops there. Nothing here looks at a
 //! path as text to decide where it leads.
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2, readlinkat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, mkdirat, mknodat, openat2, readlinkat};
 use rustix::io::{Errno, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -28,63 +28,39 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<Ow
 
 /// Opens `path` below `root` as a place to mount on, and makes what is missing of it.
 pub(crate) fn open_or_make(root: BorrowedFd<'_>, path: &str, leaf: Leaf) -> Result<OwnedFd> {
-    let mut path = path.to_owned();
-    for _ in 0..=MAX_LINKS {
-        match open(root, &path, OFlags::PATH) {
-            Err(Errno::NOENT) => {}
-            found_or_failed => return found_or_failed,
-        }
-        match make(root, &path, leaf)? {
-            Made::Whole(place) => return Ok(place),
-            // A symlink to nowhere was in the way: what it names is made, inside the root.
-            Made::LeadsTo(target) => path = target,
-        }
-    }
-    Err(Errno::LOOP)
+    follow(root, path, leaf, MAX_LINKS)
 }
 
-enum Made {
-    Whole(OwnedFd),
-    LeadsTo(String),
-}
-
-fn make(root: BorrowedFd<'_>, path: &str, leaf: Leaf) -> Result<Made> {
-    let names: Vec<&str> = path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
-    let mut here = open(root, "/", OFlags::PATH)?;
-    let mut done = String::from("/");
-    for (index, name) in names.iter().enumerate() {
-        let next = format!("{done}{name}");
-        here = match open(root, &next, OFlags::PATH) {
-            Ok(there) => there,
-            Err(Errno::NOENT) => {
-                let last = index + 1 == names.len();
-                match make_one(here.as_fd(), name, if last { leaf } else { Leaf::Directory }) {
-                    Ok(made) => made,
-                    Err(Errno::EXIST) => {
-                        let target = readlinkat(&here, *name, Vec::new())?;
-                        let target = target.to_str().map_err(|_| Errno::ILSEQ)?;
-                        let rest = names[index + 1..].join("/");
-                        let start = if target.starts_with('/') { "" } else { done.as_str() };
-                        return Ok(Made::LeadsTo(format!("{start}{target}/{rest}")));
-                    }
-                    Err(errno) => return Err(errno),
-                }
-            }
-            Err(errno) => return Err(errno),
-        };
-        done = next + "/";
+fn follow(root: BorrowedFd<'_>, path: &str, leaf: Leaf, links: usize) -> Result<OwnedFd> {
+    match open(root, path, OFlags::PATH) {
+        Err(Errno::NOENT) => {}
+        found_or_failed => return found_or_failed,
     }
-    Ok(Made::Whole(here))
+    let path = path.trim_end_matches('/');
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let above = format!("{above}/");
+    if matches!(name, "" | ".") {
+        return follow(root, &above, leaf, links);
+    }
+    let parent = follow(root, &above, Leaf::Directory, links)?;
+    match make_one(parent.as_fd(), name, leaf) {
+        // A symlink to nowhere is in the way: what it names is made, inside the root.
+        Err(Errno::EXIST) => {
+            let links = links.checked_sub(1).ok_or(Errno::LOOP)?;
+            let target = readlinkat(&parent, name, Vec::new())?;
+            let target = target.to_str().map_err(|_| Errno::ILSEQ)?;
+            let start = if target.starts_with('/') { "" } else { above.as_str() };
+            follow(root, &format!("{start}{target}"), leaf, links)
+        }
+        made_or_failed => made_or_failed,
+    }
 }
 
 fn make_one(parent: BorrowedFd<'_>, name: &str, leaf: Leaf) -> Result<OwnedFd> {
     let (kind, mode) = (OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     match leaf {
         Leaf::Directory => mkdirat(parent, name, Mode::from_raw_mode(0o755))?,
-        Leaf::File => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            drop(rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644))?);
-        }
+        Leaf::File => mknodat(parent, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0)?,
     }
     // Somebody who shares the directory may have put something else there in between: not a symlink, then.
     openat2(parent, name, kind, mode, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)

@@ -5,7 +5,7 @@
 //! memory, to a namespace, a mount or a driver. A call that is on no list fails with ENOSYS rather than
 //! killing: libcs and runtimes try newer calls first and fall back on that error.
 
-use super::layer::{Condition, Width};
+use super::decision::{Alternatives, Condition, Width};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 
 /// When a call of a list goes through.
@@ -25,7 +25,7 @@ pub(super) enum When {
 
 impl When {
     /// The alternatives, one of which must hold; none means always.
-    pub(super) fn alternatives(self) -> Vec<Vec<Condition>> {
+    pub(super) fn alternatives(self) -> Alternatives {
         let one = |index, width, op, value| vec![Condition { index, width, op, value }];
         match self {
             Self::Always => Vec::new(),

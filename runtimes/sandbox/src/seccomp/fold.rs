@@ -1,122 +1,96 @@
-//! The engine's list and the spec's profile become a few layers: per call and arguments, the stricter wins.
+//! The engine's list and the spec's profile become one table: per call and arguments, the stricter wins.
 //!
-//! ```text
-//!  1. the engine's list, less what the profile's default forbids  else ENOSYS
-//!  2. hostile calls                                               killed
-//!  3. for each other action of the profile: its calls             else allow
-//!  4. if the profile's default is not an errno: the calls it names   else the default
-//! ```
+//! | call                    | our answer                        | with the profile             |
+//! |-------------------------|-----------------------------------|------------------------------|
+//! | on the list             | allow, where its conditions hold  | the stricter of the two      |
+//! | on the list, else       | ENOSYS                            | the stricter of the two      |
+//! | hostile                 | killed                            | killed                       |
+//! | any other               | ENOSYS                            | the stricter of the two      |
 //!
-//! Where several rules of the profile match, the strictest of them counts. Calls that are refused by 1 and
-//! whose action would be no stricter are left out of the others: a profile of 400 names folds into
-//! the list of a hundred, and usually costs no layer of its own.
+//! Where several rules of a profile match, the strictest of them counts; where none does, its default.
 
 use super::calls::{HOSTILE, When};
-use super::layer::{Condition, Layer, Matches, Width, add};
+use super::decision::{Alternatives, Condition, Decision, Table, Test, Width, add, number};
 use crate::SandboxError;
-use pinnace_plan::{Arg, ArgOp, Seccomp, SeccompAction as Spec};
-use seccompiler::{SeccompAction, SeccompCmpOp};
-use std::collections::{BTreeMap, HashSet};
+use pinnace_plan::{Arg, ArgOp, Seccomp, SeccompAction};
+use seccompiler::SeccompCmpOp;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a call on no list gets.
-pub(super) const UNLISTED: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
+const UNLISTED: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
 
 /// The seal needs them after the filter and takes them away itself, so no profile can.
 const FOR_THE_SEAL: [&str; 2] = ["seccomp", "prctl"];
 
 /// Folds `profile` into the list `base`.
-pub(super) fn fold(base: &[(&str, When)], profile: Option<&Seccomp>) -> Result<Vec<Layer>, SandboxError> {
-    let mut allowed = list(base);
-    let mut layers = Vec::new();
-    if let Some(profile) = profile {
-        let named = Named::parse(profile, &allowed)?;
-        for (action, matches) in named.by_action {
-            layers.push(Layer { matches, matched: native(action), unmatched: SeccompAction::Allow });
-        }
-        match profile.default {
-            Spec::Allow => {}
-            Spec::Errno(_) => allowed = both(allowed, &named.all),
-            default => layers.push(Layer {
-                matches: named.all,
-                matched: SeccompAction::Allow,
-                unmatched: native(default),
-            }),
-        }
-    }
-    let hostile = HOSTILE.iter().filter_map(|name| Some((Layer::number(name)?, Vec::new()))).collect();
-    layers.push(Layer {
-        matches: hostile,
-        matched: SeccompAction::KillProcess,
-        unmatched: SeccompAction::Allow,
-    });
-    // Last, though the order means nothing to the kernel: installing the others must be allowed.
-    layers.push(Layer { matches: allowed, matched: SeccompAction::Allow, unmatched: UNLISTED });
-    Ok(layers)
-}
+pub(super) fn fold(base: &[(&str, When)], profile: Option<&Seccomp>) -> Result<Table, SandboxError> {
+    let listed: BTreeMap<u32, Alternatives> =
+        base.iter().filter_map(|(name, when)| Some((number(name)?, when.alternatives()))).collect();
+    let named = profile.map(named).transpose()?.unwrap_or_default();
+    let default = profile.map_or(SeccompAction::Allow, |profile| profile.default);
+    let exempt = FOR_THE_SEAL.map(number);
 
-/// A list of calls by number.
-pub(super) fn list(calls: &[(&str, When)]) -> Matches {
-    let known = |(name, when): &(&str, When)| Some((Layer::number(name)?, when.alternatives()));
-    calls.iter().filter_map(known).collect()
-}
-
-/// The calls a profile names, as far as they can make a difference.
-struct Named {
-    /// For each action but `Allow`.
-    by_action: BTreeMap<Spec, Matches>,
-    /// With any action: to these, the default does not apply.
-    all: Matches,
-}
-
-impl Named {
-    fn parse(profile: &Seccomp, base: &Matches) -> Result<Self, SandboxError> {
-        let exempt: HashSet<&str> = FOR_THE_SEAL.into();
-        let mut named = Self { by_action: BTreeMap::new(), all: Matches::new() };
-        for name in FOR_THE_SEAL {
-            if let Some(number) = Layer::number(name) {
-                add(&mut named.all, number, Vec::new());
+    let numbers: BTreeSet<u32> = listed.keys().chain(named.keys()).copied().collect();
+    let mut calls: BTreeMap<u32, Decision> = numbers
+        .into_iter()
+        .map(|call| {
+            let mut tests = vec![ours(listed.get(&call))];
+            if !exempt.contains(&Some(call)) {
+                tests.extend(theirs(named.get(&call), default));
             }
-        }
-        for rule in &profile.rules {
-            for name in &rule.names {
-                let Some(number) = Layer::number(name) else { continue };
-                if exempt.contains(name.as_str()) {
-                    continue;
-                }
-                let Some(conditions) = conditions(name, &rule.args)? else { continue };
-                let listed = base.contains_key(&number);
-                if rule.action != Spec::Allow && (listed || stricter_than_unlisted(rule.action)) {
-                    add(named.by_action.entry(rule.action).or_default(), number, conditions.clone());
-                }
-                if listed || stricter_than_unlisted(profile.default) {
-                    add(&mut named.all, number, conditions);
-                }
-            }
-        }
-        Ok(named)
-    }
-}
-
-fn stricter_than_unlisted(action: Spec) -> bool {
-    action > Spec::Errno(u32::MAX)
-}
-
-/// What is in both; of two conditional ones, every pair of alternatives.
-fn both(ours: Matches, theirs: &Matches) -> Matches {
-    ours.into_iter()
-        .filter_map(|(number, alternatives)| {
-            let others = theirs.get(&number)?;
-            let pairs = match (alternatives.is_empty(), others.is_empty()) {
-                (_, true) => alternatives,
-                (true, false) => others.clone(),
-                (false, false) => alternatives
-                    .iter()
-                    .flat_map(|ours| others.iter().map(|theirs| [ours.as_slice(), theirs].concat()))
-                    .collect(),
-            };
-            Some((number, pairs))
+            (call, Decision::strictest(tests))
         })
-        .collect()
+        .collect();
+    let hostile = Decision::Always(SeccompAction::KillProcess);
+    calls.extend(HOSTILE.iter().filter_map(|name| Some((number(name)?, hostile.clone()))));
+    Ok(Table { calls, otherwise: Decision::Always(UNLISTED.max(default)) })
+}
+
+fn ours(listed: Option<&Alternatives>) -> Test {
+    match listed {
+        Some(alternatives) => Test { expect: false, alternatives: alternatives.clone(), action: UNLISTED },
+        None => Test { expect: true, alternatives: Vec::new(), action: UNLISTED },
+    }
+}
+
+/// What a profile says to one call, with each action it gives, and to all of them together.
+#[derive(Default)]
+struct Named {
+    by_action: BTreeMap<SeccompAction, Option<Alternatives>>,
+    all: Option<Alternatives>,
+}
+
+fn theirs(named: Option<&Named>, default: SeccompAction) -> Vec<Test> {
+    let always = || Test { expect: true, alternatives: Vec::new(), action: default };
+    let Some(Named { by_action, all }) = named else { return vec![always()] };
+    let mut tests: Vec<Test> = by_action
+        .iter()
+        .filter_map(|(&action, alternatives)| {
+            Some(Test { expect: true, alternatives: alternatives.clone()?, action })
+        })
+        .collect();
+    tests.push(match all {
+        Some(all) => Test { expect: false, alternatives: all.clone(), action: default },
+        None => always(),
+    });
+    tests
+}
+
+fn named(profile: &Seccomp) -> Result<BTreeMap<u32, Named>, SandboxError> {
+    let mut calls: BTreeMap<u32, Named> = BTreeMap::new();
+    for rule in &profile.rules {
+        for name in &rule.names {
+            let Some(number) = number(name) else { continue };
+            let Some(conditions) = conditions(name, &rule.args)? else { continue };
+            let call = calls.entry(number).or_default();
+            add(&mut call.all, conditions.clone());
+            // One that lets through only says where the default does not apply.
+            if rule.action != SeccompAction::Allow {
+                add(call.by_action.entry(rule.action).or_default(), conditions);
+            }
+        }
+    }
+    Ok(calls)
 }
 
 /// The conditions of a rule, or nothing where they cannot hold.
@@ -141,17 +115,6 @@ fn conditions(call: &str, args: &[Arg]) -> Result<Option<Vec<Condition>>, Sandbo
         conditions.push(Condition { index, width: Width::Long, op, value });
     }
     Ok(Some(conditions))
-}
-
-fn native(action: Spec) -> SeccompAction {
-    match action {
-        Spec::Allow => SeccompAction::Allow,
-        Spec::Log => SeccompAction::Log,
-        Spec::Errno(number) => SeccompAction::Errno(number & 0xffff),
-        Spec::Trap => SeccompAction::Trap,
-        Spec::KillThread => SeccompAction::KillThread,
-        Spec::KillProcess => SeccompAction::KillProcess,
-    }
 }
 
 #[cfg(test)]

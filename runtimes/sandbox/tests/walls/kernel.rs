@@ -12,11 +12,27 @@ pub(crate) const TESTS: &[Test] = &[
     ("kernel::a_bind_of_a_namespace_file_is_refused", namespace_file_is_refused),
     ("kernel::a_submount_of_proc_is_left_out", submount_is_left_out),
     ("kernel::a_covered_submount_is_left_out", covered_submount_is_left_out),
+    ("kernel::older_kernels_leave_out_as_much", older_kernels),
     ("kernel::later_mounts_of_the_host_stay_out", later_mounts_stay_out),
     ("kernel::our_mounts_stay_in", our_mounts_stay_in),
     ("kernel::dev_holds_the_devices_of_the_plan_only", dev_holds_the_plan_s),
     ("kernel::a_device_of_the_image_is_no_device", device_of_the_image),
     ("kernel::a_device_of_a_volume_is_no_device", device_of_a_volume),
+];
+
+/// Files and directories of the host, and the kernel file systems they are on.
+const BINDS: &[(&str, &str)] = &[
+    ("/proc", "proc"),
+    ("/proc/sys", "proc"),
+    ("/proc/sys/kernel/core_pattern", "proc"),
+    ("/proc/1/environ", "proc"),
+    ("/proc/self/mem", "proc"),
+    ("/sys", "sysfs"),
+    ("/sys/kernel", "sysfs"),
+    ("/dev", "devtmpfs"),
+    ("/dev/null", "devtmpfs"),
+    ("/dev/pts", "devpts"),
+    ("/dev/pts/ptmx", "devpts"),
 ];
 
 fn entries(path: &str) -> Vec<String> {
@@ -40,22 +56,10 @@ fn proc_and_sys_are_absent() {
 }
 
 fn binds_are_refused() {
-    for (path, name) in [
-        ("/proc", "proc"),
-        ("/proc/sys", "proc"),
-        ("/proc/sys/kernel/core_pattern", "proc"),
-        ("/proc/1/environ", "proc"),
-        ("/proc/self/mem", "proc"),
-        ("/sys", "sysfs"),
-        ("/sys/kernel", "sysfs"),
-        ("/dev", "devtmpfs"),
-        ("/dev/null", "devtmpfs"),
-        ("/dev/pts", "devpts"),
-        ("/dev/pts/ptmx", "devpts"),
-    ] {
+    for (path, name) in BINDS {
         refused(|sandbox| sandbox.mounts.push(bind(path, "/data")), &format!("is on {name};"));
         let mut once = bind(path, "/data");
-        once.kind = pinnace_plan::MountKind::Bind { source: path.to_owned(), recursive: false };
+        once.kind = pinnace_plan::MountKind::Bind { source: (*path).to_owned(), recursive: false };
         refused(|sandbox| sandbox.mounts.push(once), &format!("is on {name};"));
     }
     // A cgroup hierarchy, wherever this machine has one.
@@ -113,6 +117,45 @@ fn submount_is_left_out() {
         },
         |_| assert!(entries("/data/memory").is_empty()),
     );
+}
+
+/// The kernels before 6.8 lack `statmount` and `listmount`: the same, without them.
+fn older_kernels() {
+    let volume = host_directory("older");
+    fs::create_dir(format!("{volume}/proc")).expect("directory");
+    fs::create_dir(format!("{volume}/memory")).expect("directory");
+    mount("none", format!("{volume}/proc"), "proc", MountFlags::empty(), None).expect("proc");
+    mount("none", format!("{volume}/memory"), "tmpfs", MountFlags::empty(), None).expect("tmpfs");
+    fs::write(format!("{volume}/memory/file"), "inner").expect("file");
+    let child = newborn(|| {
+        make_older();
+        crate::harness::try_enter(|sandbox| sandbox.mounts.push(bind(&volume, "/data"))).expect("enter");
+        assert_eq!(entries("/data"), ["memory", "proc"]);
+        assert!(entries("/data/proc").is_empty());
+        assert_eq!(fs::read_to_string("/data/memory/file").expect("the tmpfs below"), "inner");
+    });
+    assert_eq!(child.end(), End::Passed);
+    for (path, name) in BINDS {
+        let child = newborn(|| {
+            make_older();
+            let entered = crate::harness::try_enter(|sandbox| sandbox.mounts.push(bind(path, "/data")));
+            let message = entered.map(drop).expect_err("a kernel file system").to_string();
+            assert!(message.contains(&format!("is on {name};")), "{message}");
+        });
+        assert_eq!(child.end(), End::Passed, "{path}");
+    }
+}
+
+/// Makes the two calls fail as they do where they do not exist.
+fn make_older() {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+    let missing = [457, 458].map(|number| (number, Vec::new())).into_iter().collect();
+    let architecture = std::env::consts::ARCH.try_into().expect("an architecture seccompiler knows");
+    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
+    let filter = SeccompFilter::new(missing, SeccompAction::Allow, absent, architecture).expect("filter");
+    let program: BpfProgram = filter.try_into().expect("program");
+    seccompiler::apply_filter(&program).expect("install");
+    assert_eq!(crate::probe::call(457, &[]), Err(libc::ENOSYS));
 }
 
 fn covered_submount_is_left_out() {

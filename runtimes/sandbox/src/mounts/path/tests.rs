@@ -46,6 +46,9 @@ fn what_is_missing_is_made() {
     assert!(tree.image().join("a/b/c").is_dir());
     assert!(tree.image().join("a/x/file").is_file());
     tree.make("/a/x/file", Leaf::File).expect("the same again");
+    tree.make("/./b/.", Leaf::Directory).expect("dots");
+    tree.make("", Leaf::Directory).expect("the root itself");
+    assert!(tree.image().join("b").is_dir());
 }
 
 #[test]

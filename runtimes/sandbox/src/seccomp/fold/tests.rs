@@ -2,21 +2,23 @@
 #![allow(clippy::panic, reason = "tests")]
 
 use super::super::calls::{COMPILER, ENGINE, HOSTILE, When};
-use super::super::layer::Layer;
+use super::super::decision::number;
+use super::super::program::compile;
 use super::fold;
 use pinnace_plan::{Arg, ArgOp, Seccomp, SeccompAction, SeccompRule};
 use proptest::prelude::*;
 use seccompiler::{BpfProgram, sock_filter};
 
 #[cfg(target_arch = "x86_64")]
-const AUDIT_ARCH: u32 = 0xc000_003e;
+const OURS: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
-const AUDIT_ARCH: u32 = 0xc000_00b7;
+const OURS: u32 = 0xc000_00b7;
 
 /// A system call as a filter sees it.
 #[derive(Debug, Clone)]
 struct Call {
-    number: i64,
+    architecture: u32,
+    number: u32,
     args: [u64; 6],
 }
 
@@ -24,8 +26,8 @@ impl Call {
     /// A 32-bit word of `struct seccomp_data`.
     fn word(&self, offset: u32) -> u32 {
         match offset {
-            0 => self.number as u32,
-            4 => AUDIT_ARCH,
+            0 => self.number,
+            4 => self.architecture,
             16.. => {
                 let argument = self.args[(offset as usize - 16) / 8];
                 if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
@@ -87,14 +89,12 @@ fn rank_of(action: SeccompAction) -> u8 {
     }
 }
 
-/// The strictest answer of all layers.
-fn answer(programs: &[BpfProgram], call: &Call) -> u8 {
-    programs.iter().map(|program| rank(run(program, call))).max().expect("layers")
+fn answer(program: &BpfProgram, call: &Call) -> u8 {
+    rank(run(program, call))
 }
 
-fn compile(base: &[(&str, When)], profile: Option<&Seccomp>) -> Vec<BpfProgram> {
-    let layers = fold(base, profile).expect("fold");
-    layers.into_iter().map(|layer| layer.compile().expect("compile")).collect()
+fn filter(base: &[(&str, When)], profile: Option<&Seccomp>) -> BpfProgram {
+    compile(&fold(base, profile).expect("fold")).expect("compile")
 }
 
 fn holds(arg: &Arg, args: &[u64; 6]) -> bool {
@@ -122,9 +122,22 @@ fn meant(profile: &Seccomp, name: &str, call: &Call) -> u8 {
         .unwrap_or(rank_of(profile.default))
 }
 
-/// Our own answer without a profile.
-fn ours(call: &Call) -> u8 {
-    answer(&compile(ENGINE, None), call)
+/// Our own answer, as the lists mean it.
+fn ours(name: &str, call: &Call) -> u8 {
+    let refused = rank_of(SeccompAction::Errno(0));
+    if HOSTILE.contains(&name) {
+        return rank_of(SeccompAction::KillProcess);
+    }
+    let Some((_, when)) = ENGINE.iter().find(|(listed, _)| *listed == name) else { return refused };
+    let int = |index: u8| u64::from(call.args[usize::from(index)] as u32);
+    let allowed = match *when {
+        When::Always => true,
+        When::OneOf(index, values) => values.contains(&int(index)),
+        When::Null(index) => call.args[usize::from(index)] == 0,
+        When::Own(index) => int(index) == u64::from(std::process::id()),
+        When::Bits { index, mask, value } => call.args[usize::from(index)] & mask == value,
+    };
+    if allowed { 0 } else { refused }
 }
 
 /// Calls that are listed always, listed with conditions, unlisted, and hostile.
@@ -180,7 +193,7 @@ fn profile() -> impl Strategy<Value = Seccomp> {
 fn call() -> impl Strategy<Value = (&'static str, Call)> {
     (prop::sample::select(&NAMES[..]), prop::array::uniform6(value()))
         .prop_filter_map("a call of this architecture", |(name, args)| {
-            Some((name, Call { number: Layer::number(name)?, args }))
+            Some((name, Call { architecture: OURS, number: number(name)?, args }))
         })
 }
 
@@ -188,10 +201,10 @@ proptest! {
     /// Neither milder than the list, nor than the profile, nor stricter than both.
     #[test]
     fn the_stricter_wins(profile in profile(), calls in prop::collection::vec(call(), 20)) {
-        let programs = compile(ENGINE, Some(&profile));
+        let program = filter(ENGINE, Some(&profile));
         for (name, call) in calls {
-            let expected = ours(&call).max(meant(&profile, name, &call));
-            prop_assert_eq!(answer(&programs, &call), expected, "{} {:?}", name, call);
+            let expected = ours(name, &call).max(meant(&profile, name, &call));
+            prop_assert_eq!(answer(&program, &call), expected, "{} {:?}", name, call);
         }
     }
 
@@ -201,27 +214,30 @@ proptest! {
         let mut profile = profile;
         let names = vec!["seccomp".to_owned(), "prctl".to_owned()];
         profile.rules.push(SeccompRule { names, action: SeccompAction::KillProcess, args: Vec::new() });
-        let programs = compile(ENGINE, Some(&profile));
+        let program = filter(ENGINE, Some(&profile));
         for (name, first) in [("seccomp", 1), ("prctl", libc::PR_SET_NO_NEW_PRIVS as u64)] {
-            let call = Call { number: Layer::number(name).expect(name), args: [first, 1, 0, 0, 0, 0] };
-            prop_assert_eq!(answer(&programs, &call), 0);
+            let call = Call { architecture: OURS, number: number(name).expect(name), args: [first, 1, 0, 0, 0, 0] };
+            prop_assert_eq!(answer(&program, &call), 0);
         }
     }
 }
 
 fn plain(name: &str) -> Call {
-    Call { number: Layer::number(name).expect(name), args: [0; 6] }
+    Call { architecture: OURS, number: number(name).expect(name), args: [0; 6] }
 }
 
 #[test]
 fn a_call_on_no_list_fails_and_a_hostile_one_kills() {
     for list in [ENGINE, COMPILER] {
-        let programs = compile(list, None);
-        assert_eq!(answer(&programs, &plain("read")), rank_of(SeccompAction::Allow));
-        assert_eq!(answer(&programs, &plain("setuid")), rank_of(SeccompAction::Errno(0)));
-        assert_eq!(answer(&programs, &plain("ptrace")), rank_of(SeccompAction::KillProcess));
+        let program = filter(list, None);
+        assert_eq!(answer(&program, &plain("read")), rank_of(SeccompAction::Allow));
+        assert_eq!(answer(&program, &plain("setuid")), rank_of(SeccompAction::Errno(0)));
+        assert_eq!(answer(&program, &plain("ptrace")), rank_of(SeccompAction::KillProcess));
         // A number that no table has.
-        assert_eq!(answer(&programs, &Call { number: 9999, args: [0; 6] }), rank_of(SeccompAction::Errno(0)));
+        assert_eq!(
+            answer(&program, &Call { architecture: OURS, number: 9999, args: [0; 6] }),
+            rank_of(SeccompAction::Errno(0))
+        );
     }
 }
 
@@ -241,30 +257,64 @@ fn lists_name_each_call_once_and_rightly() {
     }
     #[cfg(target_arch = "x86_64")]
     for name in ENGINE.iter().chain(COMPILER).map(|(name, _)| name).chain(HOSTILE) {
-        assert!(Layer::number(name).is_some(), "{name}");
+        assert!(number(name).is_some(), "{name}");
     }
 }
 
 #[test]
-fn a_usual_profile_costs_no_layer() {
-    // As Docker's: an errno for what is not named, some conditions, one call with another error.
+fn numbers_of_another_table_are_refused() {
+    let program = filter(ENGINE, None);
+    let read = plain("read");
+    for architecture in [0, OURS ^ 0x4000_0000, !OURS] {
+        let call = Call { architecture, ..read.clone() };
+        assert_eq!(answer(&program, &call), rank_of(SeccompAction::KillProcess));
+    }
+    for number in [read.number | 0x4000_0000, u32::MAX, u32::MAX - 1] {
+        let call = Call { number, ..read.clone() };
+        assert_eq!(answer(&program, &call), rank_of(SeccompAction::Errno(0)));
+    }
+}
+
+#[test]
+fn every_number_has_the_answer_of_its_list() {
+    let program = filter(ENGINE, None);
+    for call in syscalls::Sysno::iter() {
+        let seen = Call { architecture: OURS, number: call.id() as u32, args: [7; 6] };
+        assert_eq!(answer(&program, &seen), ours(call.name(), &seen), "{call}");
+    }
+}
+
+/// As Docker's: an errno for what is not named, some conditions, one call with another error.
+fn usual() -> Seccomp {
     let names: Vec<String> = syscalls::Sysno::iter().map(|call| call.name().to_owned()).collect();
     let vsock = Arg { index: 0, value: 40, value_two: 0, op: ArgOp::NotEqual };
     let allow = |names: Vec<String>, args| SeccompRule { names, action: SeccompAction::Allow, args };
-    let profile = Seccomp {
+    let clone3 =
+        SeccompRule { names: vec!["clone3".to_owned()], action: SeccompAction::Errno(38), args: Vec::new() };
+    Seccomp {
         default: SeccompAction::Errno(1),
         rules: vec![
-            allow(names.iter().filter(|name| *name != "socket").cloned().collect(), Vec::new()),
+            allow(names.into_iter().filter(|name| name != "socket").collect(), Vec::new()),
             allow(vec!["socket".to_owned()], vec![vsock]),
-            SeccompRule {
-                names: vec!["clone3".to_owned()],
-                action: SeccompAction::Errno(38),
-                args: Vec::new(),
-            },
+            clone3,
         ],
-    };
-    let with = compile(ENGINE, Some(&profile));
-    assert_eq!(with.len(), compile(ENGINE, None).len());
+    }
+}
+
+#[test]
+fn a_usual_profile_costs_next_to_nothing() {
+    let (without, with) = (filter(ENGINE, None).len(), filter(ENGINE, Some(&usual())).len());
+    assert!(with < without + 20, "{without} instructions without it, {with} with it");
+}
+
+#[test]
+fn a_profile_too_long_for_the_kernel_is_refused() {
+    let args = (0..6).map(|index| Arg { index, value: u64::MAX, value_two: 1, op: ArgOp::MaskedEqual });
+    let rule =
+        SeccompRule { names: vec!["read".to_owned()], action: SeccompAction::Errno(1), args: args.collect() };
+    let profile = Seccomp { default: SeccompAction::Allow, rules: vec![rule; 200] };
+    let error = compile(&fold(ENGINE, Some(&profile)).expect("fold")).expect_err("too long");
+    assert!(error.to_string().contains("the kernel takes 4096"), "{error}");
 }
 
 #[test]
