@@ -11,6 +11,10 @@
 //! A crash at any point leaves the old version in force. Directories stay while a server runs from them (it
 //! holds a lock, see [`Installation`](crate::Installation)) and go with [`Layout::prune`] when none does.
 
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
+};
 use std::{
     fs, io,
     os::unix::fs::{PermissionsExt, symlink},
@@ -235,9 +239,10 @@ fn fill(directory: &Path, from: &Path) -> Result<fs::File, LayoutError> {
 
 /// Puts `fresh` in the place of `directory`; one that was there goes, or steps aside for those that run from it.
 fn replace_directory(fresh: &Path, directory: &Path) -> Result<(), LayoutError> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    if !directory.exists() {
-        return fs::rename(fresh, directory).map_err(step("rename", fresh));
+    // Not looked for before: another installation may be putting its own there at this moment.
+    match renameat_with(CWD, fresh, CWD, directory, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => {}
+        renamed => return renamed.map_err(|error| step("rename", fresh)(error.into())),
     }
     renameat_with(CWD, fresh, CWD, directory, RenameFlags::EXCHANGE)
         .map_err(|error| step("exchange", directory)(error.into()))?;
