@@ -152,6 +152,12 @@ impl<'node> Container<'node> {
         Ok(answer.exit_status)
     }
 
+    /// Removes containerd's records of a container whose task containerd has already cleaned up.
+    pub fn forget(mut self) {
+        self.deleted = true;
+        forget(self.client(), &self.id);
+    }
+
     /// The host's process ids in it.
     ///
     /// # Errors

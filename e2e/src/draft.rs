@@ -16,7 +16,7 @@ use prost_types::Any;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 
@@ -202,7 +202,11 @@ pub(crate) fn forget(client: &Client, id: &str) {
     let container = DeleteContainerRequest { id: id.to_owned() };
     client.answer(client.containers().delete(request(container))).expect("delete a container");
     let snapshot = RemoveSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: id.to_owned() };
-    client.answer(client.snapshots().remove(request(snapshot))).expect("remove a snapshot");
+    match client.answer(client.snapshots().remove(request(snapshot))) {
+        // Without its container it may be collected before we come.
+        Err(status) if status.code() == Code::NotFound => {}
+        removed => removed.map(drop).expect("remove a snapshot"),
+    }
 }
 
 /// The directory of a task's bundle.

@@ -46,7 +46,7 @@ impl Node {
     /// If it does not start.
     #[must_use]
     pub fn start_version(version: &str) -> Self {
-        Self::configured(version, "")
+        Self::with(version, "")
     }
 
     /// Starts containerd on a node whose `config.toml` has these lines too.
@@ -54,7 +54,11 @@ impl Node {
     /// # Panics
     /// If it does not start.
     #[must_use]
-    pub fn configured(version: &str, configuration: &str) -> Self {
+    pub fn configured(configuration: &str) -> Self {
+        Self::with(&places::version(), configuration)
+    }
+
+    fn with(version: &str, configuration: &str) -> Self {
         // Short, for the paths of sockets have 107 bytes; and a name that nothing else on the machine carries.
         let dir = tempfile::Builder::new().prefix("pnc-").tempdir_in("/tmp").expect("a directory");
         fs::create_dir(dir.path().join("io")).expect("a directory for FIFOs");

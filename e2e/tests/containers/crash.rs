@@ -1,0 +1,58 @@
+//! When one of the processes dies by force.
+
+use crate::{guest, ready};
+use pinnace_conformance::guests;
+use pinnace_e2e::{Container, Node, State, until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
+
+fn kill(pid: u32) {
+    kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), Signal::KILL).expect("kill");
+}
+
+fn server(container: &Container<'_>) -> u32 {
+    container.cost().first().expect("a server").pid
+}
+
+fn gone(pid: u32) -> bool {
+    !Path::new("/proc").join(pid.to_string()).exists()
+}
+
+#[test]
+fn the_death_of_an_engine_is_one_containers_exit() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let events = node.events();
+    let (mut one, other) = (ready(node.container(&image)), ready(node.container(&image)));
+    kill(one.pid());
+    assert_eq!(one.wait(), 137);
+    assert_eq!(other.state(), State::Running);
+    one.delete().expect("delete");
+    let _deleted = events.wait_for("delete", one.id());
+    assert_eq!(events.topics(one.id()), ["create", "start", "exit", "delete"]);
+}
+
+#[test]
+fn the_death_of_the_server_ends_its_engines_and_delete_takes_what_is_left() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let events = node.events();
+    let container = ready(node.container(&image));
+    kill(server(&container));
+    until("the engine's end", || gone(container.pid()).then_some(()));
+    let exit = events.wait_for("exit", container.id()).exit().expect("an exit");
+    assert_eq!(exit.exit_status, 137);
+    container.forget();
+}
+
+#[test]
+fn the_death_of_the_server_before_start_leaves_nothing_either() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let events = node.events();
+    let container = node.container(&image).create().expect("create");
+    kill(server(&container));
+    until("the engine's end", || gone(container.pid()).then_some(()));
+    let _deleted = events.wait_for("delete", container.id());
+    container.forget();
+}
