@@ -105,9 +105,8 @@ impl Compiler<'_> {
     ) -> Result<Running<'n>, CacheError> {
         let name = input.name();
         let failed = |source: io::Error| CacheError::Seal { name: name.into(), source };
-        let request =
-            encode(&Request { name: name.into(), threads: self.threads(), memory: self.memory_bytes })
-                .map_err(|source| CacheError::Wire { name: name.into(), source })?;
+        let request = encode(&Request { name: name.into(), threads: self.threads(), memory })
+            .map_err(|source| CacheError::Wire { name: name.into(), source })?;
         let request = sealed(&request).map_err(failed)?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed)?;
         let (control, its_end) =
