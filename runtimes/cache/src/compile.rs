@@ -105,6 +105,8 @@ impl Compiler<'_> {
     ) -> Result<Running<'n>, CacheError> {
         let name = input.name();
         let failed = |source: io::Error| CacheError::Seal { name: name.into(), source };
+        // A cage counts what is used, and tells why it killed; address space is the poor man's measure.
+        let memory = if cage.is_some() { 0 } else { self.memory_bytes };
         let request = encode(&Request { name: name.into(), threads: self.threads(), memory })
             .map_err(|source| CacheError::Wire { name: name.into(), source })?;
         let request = sealed(&request).map_err(failed)?;
