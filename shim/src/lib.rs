@@ -7,6 +7,8 @@
 //! No engine is linked here and no guest code runs here. containerd's protobuf and ttrpc types stay inside
 //! [`protocol`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
 pub mod cgroups;
 pub mod events;
 pub mod log;

@@ -96,12 +96,14 @@ pub(super) async fn find(
     spec: &Spec,
     process: &Process,
 ) -> Result<Module, SpawnFailure> {
-    let command = process.args().iter().flatten().next().ok_or(ModuleError::NoCommand)?;
-    let (program, function) = entry::split_function(command);
+    // An artifact needs no entrypoint, and containerd lets it through without; its guest is called by the id.
+    let command = process.args().iter().flatten().next();
+    let (program, function) = command.map_or((id, None), |command| entry::split_function(command));
     let asked = spec.annotations().as_ref().and_then(|annotations| annotations.get(ENGINE_ANNOTATION));
     let engine = config.engine(asked.map(String::as_str))?.as_str();
     let compiler = compile::Compiler::new(host, config, engine)?;
-    let (name, artifact) = match entry::look(root, spec, process, program) {
+    let entry = command.map_or(Entry::Missing, |_| entry::look(root, spec, process, program));
+    let (name, artifact) = match entry {
         Entry::Wasm { path, file } => {
             let name = path.display().to_string();
             let artifact = compiler.artifact(&name, Source::File(&file)).await?;
@@ -109,6 +111,7 @@ pub(super) async fn find(
         }
         other => match layer(host, config, id, &compiler).await? {
             Some(found) => found,
+            None if command.is_none() => return Err(ModuleError::NoCommand.into()),
             None => return Err(nothing(program, other).into()),
         },
     };
