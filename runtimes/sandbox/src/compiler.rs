@@ -15,8 +15,7 @@ pub fn confine_compiler(keep: &[i32]) -> Result<(), SandboxError> {
 
     // A root in which there is nothing, and nothing can be.
     mounts::root::make_private()?;
-    let root = mounts::tmpfs::make("/", &[], attr::READ_ONLY)?;
-    mounts::root::attach(root.as_fd())?;
+    let root = mounts::root::attach(mounts::tmpfs::make("/", &[], attr::READ_ONLY)?)?;
     mounts::root::enter(root.as_fd())?;
     drop(root);
 

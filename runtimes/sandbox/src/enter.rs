@@ -34,7 +34,7 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
 
     // What we mount must not show up on the host, nor what the host mounts in here.
     mounts::root::make_private()?;
-    mounts::root::attach(root.as_fd())?;
+    let root = mounts::root::attach(root)?;
     // Mount points that are missing are made as the spec's root would make them.
     limits::set_umask(Some(0o022));
     let devs = mounts::attach_all(root.as_fd(), &sandbox.mounts)?;

@@ -139,6 +139,14 @@ pub enum SandboxError {
     /// The root could not be attached.
     #[error("cannot attach the root file system (move_mount)")]
     AttachRoot(#[source] io::Error),
+    /// The root is on a kernel file system.
+    #[error(
+        "the root file system is {filesystem}; kernel file systems are never given to a Wasm container, use an image"
+    )]
+    RootIsKernelFileSystem {
+        /// Its name.
+        filesystem: &'static str,
+    },
     /// A destination is the root itself.
     #[error("the mount destination {destination:?} is not an absolute path below /")]
     Destination {

@@ -8,12 +8,13 @@
 use super::attr::{self, Reach};
 use super::kernel::KernelFileSystems;
 use super::path::{self, Leaf};
+use super::root::take_off;
 use super::{attach_at, mountinfo, place, query};
 use crate::SandboxError;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
 use rustix::io::Errno;
-use rustix::mount::{OpenTreeFlags, UnmountFlags, open_tree, unmount};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::mount::{OpenTreeFlags, open_tree};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What to bind.
 #[derive(Clone, Copy)]
@@ -41,8 +42,7 @@ pub(super) fn mount(
         if query::nothing_on(top.as_fd()).map_err(attach_failed)? {
             return Ok(());
         }
-        let top = format!("/proc/self/fd/{}", top.as_raw_fd());
-        unmount(top, UnmountFlags::DETACH).map_err(|errno| attach_failed(errno.into()))?;
+        take_off(top.as_fd()).map_err(|errno| attach_failed(errno.into()))?;
     }
     let top = clone(origin.as_fd(), bind, Reach::One)?;
     attach_at(place.as_fd(), &top).map_err(attach_failed)?;

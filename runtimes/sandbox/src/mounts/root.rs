@@ -1,11 +1,17 @@
 //! Into the new root, out of the host's.
 
 use super::attr::{self, Change, Reach};
+use super::kernel::KernelFileSystems;
+use super::query;
 use crate::SandboxError;
 use rustix::fs::CWD;
-use rustix::mount::{MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree,
+    unmount,
+};
 use rustix::process::{chdir, fchdir, pivot_root};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Cuts this namespace off the host's, in both directions.
 pub(crate) fn make_private() -> Result<(), SandboxError> {
@@ -13,12 +19,35 @@ pub(crate) fn make_private() -> Result<(), SandboxError> {
         .map_err(|errno| SandboxError::PrivateMounts(errno.into()))
 }
 
-/// Lays the detached `root` over the host's `/`, where no directory of ours is needed for it.
+/// Lays the detached `root` over the host's `/`, where no directory of ours is needed for it; the answer is
+/// the root to go on with.
 ///
-/// Whoever holds `/` still sees the host's; the new root is reached by its descriptor only.
-pub(crate) fn attach(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
+/// Only its own mount is taken: what somebody mounted on it, a `/proc` for one, stays behind. Whoever
+/// holds `/` still sees the host's; the new root is reached by its descriptor only.
+pub(crate) fn attach(root: OwnedFd) -> Result<OwnedFd, SandboxError> {
+    let failed = |errno: Errno| SandboxError::AttachRoot(errno.into());
+    if let Some(filesystem) = KernelFileSystems::default().name_of(root.as_fd()).map_err(failed)? {
+        return Err(SandboxError::RootIsKernelFileSystem { filesystem });
+    }
+    lay_over(root.as_fd()).map_err(failed)?;
+    // An older kernel does not tell.
+    if query::nothing_on(root.as_fd()).unwrap_or(false) {
+        return Ok(root);
+    }
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let own = open_tree(&root, c"", flags | OpenTreeFlags::AT_EMPTY_PATH).map_err(failed)?;
+    take_off(root.as_fd()).map_err(failed)?;
+    lay_over(own.as_fd()).map_err(failed)?;
+    Ok(own)
+}
+
+/// Unmounts an attached mount with all that is on it, by the descriptor of its root.
+pub(super) fn take_off(mount: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    unmount(format!("/proc/self/fd/{}", mount.as_raw_fd()), UnmountFlags::DETACH)
+}
+
+fn lay_over(root: BorrowedFd<'_>) -> rustix::io::Result<()> {
     move_mount(root, c"", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(|errno| SandboxError::AttachRoot(errno.into()))
 }
 
 /// Makes the root itself read-only; what is mounted below stays as it is.
@@ -30,7 +59,7 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
 
 /// Makes `root` the `/` of the process and lets go of everything of the host's.
 pub(crate) fn enter(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
-    let pivot = |errno: rustix::io::Errno| SandboxError::Pivot(errno.into());
+    let pivot = |errno: Errno| SandboxError::Pivot(errno.into());
     fchdir(root).map_err(pivot)?;
     // The old root goes on top of the new one: no directory is needed for it, and "." is it now.
     pivot_root(".", ".").map_err(pivot)?;

@@ -4,6 +4,9 @@ use pinnace_plan::SeccompAction;
 use seccompiler::SeccompCmpOp;
 use std::collections::BTreeMap;
 
+/// The number of a system call.
+pub(super) type Number = u32;
+
 /// How much of an argument is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
@@ -78,12 +81,7 @@ impl Decision {
 /// The answers to all calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
-    pub(super) calls: BTreeMap<u32, Decision>,
+    pub(super) calls: BTreeMap<Number, Decision>,
     /// To a call that is not among them.
     pub(super) otherwise: Decision,
-}
-
-/// The number of the call `name` on this architecture.
-pub(super) fn number(name: &str) -> Option<u32> {
-    name.parse::<syscalls::Sysno>().ok().and_then(|number| u32::try_from(number.id()).ok())
 }

@@ -10,45 +10,45 @@
 //! Where several rules of a profile match, the strictest of them counts; where none does, its default.
 
 use super::calls::{HOSTILE, When};
-use super::decision::{Alternatives, Condition, Decision, Table, Test, Width, add, number};
+use super::decision::{Alternatives, Condition, Decision, Number, Table, Test, Width, add};
+use super::names::{Names, number};
 use crate::SandboxError;
 use pinnace_plan::{Arg, ArgOp, Seccomp, SeccompAction};
 use seccompiler::SeccompCmpOp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use syscalls::Sysno;
 
 /// What a call on no list gets.
 const UNLISTED: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
 
 /// The seal needs them after the filter and takes them away itself, so no profile can.
-const FOR_THE_SEAL: [&str; 2] = ["seccomp", "prctl"];
+const FOR_THE_SEAL: [Number; 2] = [number(Sysno::seccomp), number(Sysno::prctl)];
 
 /// Folds `profile` into the list `base`.
-pub(super) fn fold(base: &[(&str, When)], profile: Option<&Seccomp>) -> Result<Table, SandboxError> {
-    let listed: BTreeMap<u32, Alternatives> =
-        base.iter().filter_map(|(name, when)| Some((number(name)?, when.alternatives()))).collect();
+pub(super) fn fold(base: &BTreeMap<Number, When>, profile: Option<&Seccomp>) -> Result<Table, SandboxError> {
     let named = profile.map(named).transpose()?.unwrap_or_default();
     let default = profile.map_or(SeccompAction::Allow, |profile| profile.default);
-    let exempt = FOR_THE_SEAL.map(number);
 
-    let numbers: BTreeSet<u32> = listed.keys().chain(named.keys()).copied().collect();
-    let mut calls: BTreeMap<u32, Decision> = numbers
-        .into_iter()
-        .map(|call| {
-            let mut tests = vec![ours(listed.get(&call))];
-            if !exempt.contains(&Some(call)) {
+    let listed = base.iter().map(|(&call, &when)| (call, Some(when)));
+    let others = named.keys().filter(|call| !base.contains_key(call)).map(|&call| (call, None));
+    let mut calls: BTreeMap<Number, Decision> = listed
+        .chain(others)
+        .map(|(call, when)| {
+            let mut tests = vec![ours(when)];
+            if !FOR_THE_SEAL.contains(&call) {
                 tests.extend(theirs(named.get(&call), default));
             }
             (call, Decision::strictest(tests))
         })
         .collect();
-    let hostile = Decision::Always(SeccompAction::KillProcess);
-    calls.extend(HOSTILE.iter().filter_map(|name| Some((number(name)?, hostile.clone()))));
+    let killed = |&call| (number(call), Decision::Always(SeccompAction::KillProcess));
+    calls.extend(HOSTILE.iter().map(killed));
     Ok(Table { calls, otherwise: Decision::Always(UNLISTED.max(default)) })
 }
 
-fn ours(listed: Option<&Alternatives>) -> Test {
+fn ours(listed: Option<When>) -> Test {
     match listed {
-        Some(alternatives) => Test { expect: false, alternatives: alternatives.clone(), action: UNLISTED },
+        Some(when) => Test { expect: false, alternatives: when.alternatives(), action: UNLISTED },
         None => Test { expect: true, alternatives: Vec::new(), action: UNLISTED },
     }
 }
@@ -76,11 +76,12 @@ fn theirs(named: Option<&Named>, default: SeccompAction) -> Vec<Test> {
     tests
 }
 
-fn named(profile: &Seccomp) -> Result<BTreeMap<u32, Named>, SandboxError> {
-    let mut calls: BTreeMap<u32, Named> = BTreeMap::new();
+fn named(profile: &Seccomp) -> Result<BTreeMap<Number, Named>, SandboxError> {
+    let names = Names::new();
+    let mut calls: BTreeMap<Number, Named> = BTreeMap::new();
     for rule in &profile.rules {
         for name in &rule.names {
-            let Some(number) = number(name) else { continue };
+            let Some(number) = names.number(name) else { continue };
             let Some(conditions) = conditions(name, &rule.args)? else { continue };
             let call = calls.entry(number).or_default();
             add(&mut call.all, conditions.clone());

@@ -11,24 +11,30 @@
 mod calls;
 mod decision;
 mod fold;
+mod names;
 mod program;
 
 use crate::SandboxError;
 use calls::{COMPILER, ENGINE, When};
-use decision::{Condition, Decision, Table, Test, Width, number};
+use decision::{Condition, Decision, Number, Table, Test, Width};
+use names::{Names, number};
 use pinnace_plan::{Seccomp, SeccompAction};
 use seccompiler::SeccompCmpOp;
+use std::collections::BTreeMap;
+use syscalls::Sysno;
 
 /// Installs the engine's list with `engine_calls` added, and the spec's `profile` folded into it.
 ///
 /// After [`enter`](crate::enter), which set `no_new_privs`.
 pub fn filter(profile: &Option<Seccomp>, engine_calls: &[&str]) -> Result<(), SandboxError> {
-    let mut base = ENGINE.to_vec();
-    for &name in engine_calls {
-        if number(name).is_none() {
-            return Err(SandboxError::EngineCall { name: name.to_owned() });
+    let mut base = list(ENGINE);
+    if !engine_calls.is_empty() {
+        let names = Names::new();
+        for &name in engine_calls {
+            let call = names.number(name);
+            let call = call.ok_or_else(|| SandboxError::EngineCall { name: name.to_owned() })?;
+            base.insert(call, When::Always);
         }
-        base.push((name, When::Always));
     }
     install(&fold::fold(&base, profile.as_ref())?)
 }
@@ -41,7 +47,11 @@ pub fn seal() -> Result<(), SandboxError> {
 
 /// Installs the compiler's list.
 pub(crate) fn install_for_compiler() -> Result<(), SandboxError> {
-    install(&fold::fold(COMPILER, None)?)
+    install(&fold::fold(&list(COMPILER), None)?)
+}
+
+fn list(calls: &[(Sysno, When)]) -> BTreeMap<Number, When> {
+    calls.iter().map(|&(call, when)| (number(call), when)).collect()
 }
 
 fn install(table: &Table) -> Result<(), SandboxError> {
@@ -58,10 +68,10 @@ fn sealed() -> Table {
         value: libc::PROT_EXEC as u64,
     };
     let executable = Test { expect: true, alternatives: vec![vec![executable]], action: NO };
-    let always = ["memfd_create", "prctl", "seccomp"].map(|name| (name, Decision::Always(NO)));
-    let if_executable = ["mmap", "mprotect", "pkey_mprotect"]
-        .map(|name| (name, Decision::ByArguments(vec![executable.clone()], SeccompAction::Allow)));
+    let always = [Sysno::memfd_create, Sysno::prctl, Sysno::seccomp].map(|call| (call, Decision::Always(NO)));
+    let if_executable = [Sysno::mmap, Sysno::mprotect, Sysno::pkey_mprotect]
+        .map(|call| (call, Decision::ByArguments(vec![executable.clone()], SeccompAction::Allow)));
     let calls = always.into_iter().chain(if_executable);
-    let calls = calls.filter_map(|(name, decision)| Some((number(name)?, decision))).collect();
+    let calls = calls.map(|(call, decision)| (number(call), decision)).collect();
     Table { calls, otherwise: Decision::Always(SeccompAction::Allow) }
 }

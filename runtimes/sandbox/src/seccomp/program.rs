@@ -9,7 +9,7 @@
 //! actions a filter, cost 480 µs to install (the kernel runs a new filter once for each call there is, and
 //! translates it), these 60.
 
-use super::decision::{Condition, Decision, Table, Width};
+use super::decision::{Condition, Decision, Number, Table, Width};
 use crate::SandboxError;
 use pinnace_plan::SeccompAction as Action;
 use seccompiler::{
@@ -44,13 +44,13 @@ fn write(table: &Table) -> Result<BpfProgram, BackendError> {
         answer(Action::KillProcess),
         load(NUMBER_AT),
     ];
-    program.extend(halve(&ranges(table))?);
+    halve(&ranges(table), &mut program)?;
     Ok(program)
 }
 
 /// The first number of each range, with the answer up to the next.
-fn ranges(table: &Table) -> Vec<(u32, &Decision)> {
-    let mut ranges: Vec<(u32, &Decision)> = vec![(0, &table.otherwise)];
+fn ranges(table: &Table) -> Vec<(Number, &Decision)> {
+    let mut ranges: Vec<(Number, &Decision)> = vec![(0, &table.otherwise)];
     for (&number, decision) in &table.calls {
         // The number after the one before it: no gap between them.
         ranges.pop_if(|(start, _)| *start == number);
@@ -60,54 +60,50 @@ fn ranges(table: &Table) -> Vec<(u32, &Decision)> {
     ranges
 }
 
-fn halve(ranges: &[(u32, &Decision)]) -> Result<Vec<sock_filter>, BackendError> {
+fn halve(ranges: &[(Number, &Decision)], program: &mut BpfProgram) -> Result<(), BackendError> {
     if let [(_, decision)] = ranges {
-        return decide(decision);
+        return decide(decision, program);
     }
     let (below, above) = ranges.split_at(ranges.len() / 2);
-    let (start, below, above) = (above[0].0, halve(below)?, halve(above)?);
-    let mut program = match u8::try_from(below.len()) {
-        Ok(skipped) => vec![jump(libc::BPF_JGE, start, skipped, 0)],
+    let start = above[0].0;
+    let here = program.len();
+    program.push(jump(libc::BPF_JGE, start, 0, 0));
+    halve(below, program)?;
+    match u8::try_from(program.len() - here - 1) {
+        Ok(skipped) => program[here].jt = skipped,
         // Conditional jumps are short.
-        Err(_) => vec![jump(libc::BPF_JGE, start, 0, 1), skip(below.len())],
-    };
-    program.extend(below);
-    program.extend(above);
-    Ok(program)
+        Err(_) => {
+            program[here].jf = 1;
+            program.insert(here + 1, skip(program.len() - here - 1));
+        }
+    }
+    halve(above, program)
 }
 
-fn decide(decision: &Decision) -> Result<Vec<sock_filter>, BackendError> {
+fn decide(decision: &Decision, program: &mut BpfProgram) -> Result<(), BackendError> {
     let (tests, last) = match decision {
-        Decision::Always(action) => return Ok(vec![answer(*action)]),
-        Decision::ByArguments(tests, last) => (tests, last),
+        Decision::Always(action) => (&[][..], action),
+        Decision::ByArguments(tests, last) => (tests.as_slice(), last),
     };
-    let mut program = Vec::new();
     for test in tests {
-        if test.expect {
-            program.extend(any(&test.alternatives, &[answer(test.action)])?);
-        } else {
-            // Each alternative that holds leads past the answer.
-            let mut asked = vec![answer(test.action)];
-            for alternative in test.alternatives.iter().rev() {
-                let past = [skip(asked.len())];
-                asked.splice(0..0, any(std::slice::from_ref(alternative), &past)?);
+        // What follows the conditions of each alternative: the answer, or a jump past it.
+        let mut jumps = Vec::new();
+        for alternative in &test.alternatives {
+            let conditions: Result<Vec<_>, _> = alternative.iter().map(condition).collect();
+            // seccompiler's code passes over one instruction where they do not hold.
+            program.extend(BpfProgram::from(SeccompRule::new(conditions?)?));
+            jumps.push(program.len());
+            program.push(answer(test.action));
+        }
+        if !test.expect {
+            program.push(answer(test.action));
+            for at in jumps {
+                program[at] = skip(program.len() - at - 1);
             }
-            program.extend(asked);
         }
     }
     program.push(answer(*last));
-    Ok(program)
-}
-
-/// Each alternative with what is done if it holds: one instruction, which seccompiler's code passes over if not.
-fn any(alternatives: &[Vec<Condition>], then: &[sock_filter; 1]) -> Result<Vec<sock_filter>, BackendError> {
-    let mut program = Vec::new();
-    for alternative in alternatives {
-        let conditions: Result<Vec<_>, _> = alternative.iter().map(condition).collect();
-        program.extend(BpfProgram::from(SeccompRule::new(conditions?)?));
-        program.extend_from_slice(then);
-    }
-    Ok(program)
+    Ok(())
 }
 
 fn condition(condition: &Condition) -> Result<SeccompCondition, BackendError> {

@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("files::a_read_only_mount_is_with_all_below", read_only_mount),
     ("files::masked_paths_are_empty", masked_paths),
     ("files::read_only_paths_are", read_only_paths),
+    ("files::symlinks_to_the_root_change_nothing", symlinks_to_the_root),
     ("files::mount_points_are_made", mount_points_are_made),
     ("files::mounts_of_files", mounts_of_files),
     ("files::tmpfs_takes_the_spec_s_options", tmpfs_options),
@@ -270,6 +271,27 @@ fn masked_paths() {
             assert_eq!(fs::read("/etc/name").expect("empty"), b"");
         },
     );
+}
+
+/// An image may put a symlink to its own root where the spec hides or mounts something.
+fn symlinks_to_the_root() {
+    for name in ["escape-to-root", "etc/../escape-to-root"] {
+        let path = format!("/{name}");
+        inside(
+            |sandbox| {
+                let root = format!("/proc/self/fd/{}", sandbox.root);
+                symlink("/", format!("{root}/escape-to-root")).expect("symlink");
+                sandbox.masked_paths.push(path.clone());
+                sandbox.readonly_paths.push(path.clone());
+                sandbox.mounts.push(tmpfs(&path, &[]));
+            },
+            |_| {
+                assert!(!fs::exists("/mnt").expect("the host is gone"));
+                assert!(!fs::exists("/../mnt").expect("nor is it above"));
+                assert_eq!(refusal(fs::File::open("/device")), libc::EACCES);
+            },
+        );
+    }
 }
 
 fn read_only_paths() {

@@ -4,10 +4,12 @@ use crate::harness::{End, Test, bind, dev, host, host_directory, image, inside, 
 use rustix::mount::{MountFlags, mount, mount_bind};
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 
 pub(crate) const TESTS: &[Test] = &[
     ("kernel::proc_and_sys_are_absent", proc_and_sys_are_absent),
+    ("kernel::a_root_brings_none_along", root_brings_none),
     ("kernel::binds_of_kernel_file_systems_are_refused", binds_are_refused),
     ("kernel::a_bind_of_a_namespace_file_is_refused", namespace_file_is_refused),
     ("kernel::a_submount_of_proc_is_left_out", submount_is_left_out),
@@ -53,6 +55,31 @@ fn proc_and_sys_are_absent() {
             assert!(!entries("/").contains(&"dev".to_owned()));
         },
     );
+}
+
+fn root_brings_none() {
+    let root = host_directory("root");
+    for name in ["proc", "tmp"] {
+        fs::create_dir(format!("{root}/{name}")).expect("directory");
+    }
+    mount("none", format!("{root}/proc"), "proc", MountFlags::empty(), None).expect("proc");
+    let clone = |path: &str| {
+        use rustix::mount::{OpenTreeFlags, open_tree};
+        let all = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
+        open_tree(rustix::fs::CWD, path, all).expect("open_tree").into_raw_fd()
+    };
+    inside(
+        |sandbox| sandbox.root = clone(&root),
+        |_| assert!(entries("/proc").is_empty(), "{:?}", entries("/proc")),
+    );
+    let child = newborn(|| {
+        make_older();
+        crate::harness::try_enter(|sandbox| sandbox.root = clone(&root)).expect("enter");
+        assert!(entries("/proc").is_empty(), "{:?}", entries("/proc"));
+    });
+    assert_eq!(child.end(), End::Passed);
+    refused(|sandbox| sandbox.root = clone("/proc"), "the root file system is proc;");
+    refused(|sandbox| sandbox.root = clone("/dev"), "the root file system is devtmpfs;");
 }
 
 fn binds_are_refused() {
