@@ -73,11 +73,16 @@ async fn live(served: Served, host: Result<Host, crate::spawn::HostError>) -> Re
 
     let mut lapse = None;
     loop {
-        tokio::select! {
-            () = shutdown.notified() => {}
-            () = async { match lapse { Some(wait) => sleep(wait).await, None => pending().await } } => {}
-            _ = terminate.recv() => tasks.end_all().await,
-            _ = interrupt.recv() => tasks.end_all().await,
+        let told_by_signal = tokio::select! {
+            () = shutdown.notified() => false,
+            () = async { match lapse { Some(wait) => sleep(wait).await, None => pending().await } } => false,
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => true,
+        };
+        if told_by_signal {
+            tasks.end_all().await;
+            served.expected.leave(served.address.path());
+            break;
         }
         if tasks.is_empty() {
             match served.expected.retire(served.address.path()) {
