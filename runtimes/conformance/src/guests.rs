@@ -117,6 +117,18 @@ pub fn missing_import_p1() -> Vec<u8> {
     assemble(include_str!("../guests/missing_import.wat"))
 }
 
+/// A component that imports `company:secret/sauce`, which nobody has.
+#[must_use]
+pub fn missing_import_p2() -> Vec<u8> {
+    assemble(include_str!("../guests/missing_import_component.wat"))
+}
+
+/// Sleeps for 300 ms, then prints "late word\n"; ends with 1 if that fails.
+#[must_use]
+pub fn late_word_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/late_word.wat"))
+}
+
 /// Has no `_start`, but an export "greet" that prints "greetings\n".
 #[must_use]
 pub fn function_export_p1() -> Vec<u8> {
@@ -161,6 +173,8 @@ mod tests {
             super::grow_cope_p1(),
             super::big_initial_p1(65536),
             super::missing_import_p1(),
+            super::missing_import_p2(),
+            super::late_word_p1(),
             super::function_export_p1(),
         ] {
             assert_eq!(&guest[..4], b"\0asm");

@@ -58,9 +58,11 @@ impl PreparedComponent {
         let mut linker = Linker::new(engine);
         add_to_linker_async(&mut linker)
             .map_err(|source| PrepareError::Wasi { name: name.clone(), source })?;
-        let instance = linker
-            .instantiate_pre(&component)
-            .map_err(|source| missing(engine, &component, &linker, name, source))?;
+        let instance = linker.instantiate_pre(&component).map_err(|source| PrepareError::Link {
+            name: name.clone(),
+            world: WORLD,
+            source,
+        })?;
         let command = CommandPre::new(instance)
             .map_err(|source| PrepareError::NoCommand { name: name.clone(), source })?;
         // Before the last wall: afterwards no file may be made for it.
@@ -79,23 +81,5 @@ impl PreparedComponent {
             Ok(if result.is_ok() { 0 } else { 1 })
         });
         ending::ending(result, self.store.data().limiter.refused())
-    }
-}
-
-/// Names the first import that the world lacks; another failure is told as Wasmtime has it.
-fn missing(
-    engine: &Engine,
-    component: &Component,
-    linker: &Linker<State>,
-    name: &str,
-    source: wasmtime::Error,
-) -> PrepareError {
-    let offered = |import: &str| linker.substituted_component_type(component).is_ok() && !import.is_empty();
-    match component.component_type().imports(engine).map(|(import, _)| import).find(|import| !offered(import))
-    {
-        Some(import) => {
-            PrepareError::Import { name: name.to_owned(), import: import.to_owned(), world: WORLD }
-        }
-        None => PrepareError::Link { name: name.to_owned(), world: WORLD, source },
     }
 }

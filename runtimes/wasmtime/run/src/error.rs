@@ -62,8 +62,8 @@ pub(crate) enum PrepareError {
         /// Where it looks.
         world: &'static str,
     },
-    /// An import is there, but of another type.
-    #[error("{name} cannot be linked with {world}")]
+    /// An import is missing in a component, or is there but of another type; the source names it.
+    #[error("{name} imports what {world} does not offer; build it for {world} only")]
     Link {
         /// The module.
         name: String,

@@ -13,6 +13,8 @@ mod ending;
 mod engine;
 mod error;
 mod limiter;
+#[cfg(target_feature = "crt-static")]
+mod loader;
 mod module;
 mod stdio;
 mod wasi;
