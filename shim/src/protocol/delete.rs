@@ -7,6 +7,7 @@
 //!  the container's cgroup     emptied with SIGKILL, removed     (engines die with their server; this is for
 //!                                                                one that was about to be born)
 //!  the server's socket        removed if nobody listens on it
+//!  cgroups of compilations    removed if nobody compiles in them
 //! ```
 //!
 //! There are no mounts to undo: a container's live in its own mount namespace.
@@ -17,6 +18,7 @@ use crate::spawn::{Bundle, cgroups_path};
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::Message;
 use oci_spec::runtime::Spec;
+use pinnace_node::{Config, PATH_VARIABLE};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
@@ -51,6 +53,10 @@ pub fn run(namespace: &str, id: &str, bundle: &Path, out: &mut impl Write) -> Re
             .map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
     }
     start::remove_dead_socket(bundle);
+    // A compilation dies with its server, but not its cgroup. Without a readable configuration nobody compiles.
+    if let Ok(config) = Config::load(std::env::var_os(PATH_VARIABLE).as_deref()) {
+        pinnace_cache::sweep(config.compile.cgroup.as_path());
+    }
     let response = DeleteResponse {
         pid: Bundle(bundle).noted_pid().unwrap_or(0),
         exit_status: KILLED,

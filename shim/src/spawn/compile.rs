@@ -1,7 +1,7 @@
 //! A module's native artifact: from the cache, or compiled once for all who wait.
 //!
 //! ```text
-//!  digest (of the file, or the layer's own) ─▶ Cache::find ── hit ──────────────────────▶ Artifact
+//!  digest (remembered, of the file, or the layer's own) ─▶ Cache::find ── hit ──────────────────────▶ Artifact
 //!                                                  └ miss ─▶ sealed copy ─▶ obtain, on a thread of its own
 //! ```
 //!
@@ -11,7 +11,7 @@
 use super::SpawnFailure;
 use super::host::Host;
 use super::module::ModuleError;
-use pinnace_cache::{Artifact, Cache, CacheError, Digest, Input, Key};
+use pinnace_cache::{Artifact, Cache, CacheError, Digest, Identity, Input, Key, Layers};
 use pinnace_node::{Config, InstallationError};
 use pinnace_oci::{ImageRef, WasmLayer};
 use rustix::fs::MemfdFlags;
@@ -43,7 +43,7 @@ pub enum CompileError {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {
     /// In a file of the container's root.
-    File(&'a File),
+    File(&'a File, Layers<'a>),
     /// In a layer of its image.
     Layer(&'a ImageRef, &'a WasmLayer),
 }
@@ -74,7 +74,7 @@ impl<'a> Compiler<'a> {
     pub(super) async fn artifact(&self, name: &str, source: Source<'_>) -> Result<Artifact, SpawnFailure> {
         let max = self.config.module.max_bytes.get();
         let digest = match source {
-            Source::File(file) => pinnace_cache::hash_file(file, max, name).map_err(CompileError::from)?.0,
+            Source::File(file, layers) => self.digest(file, layers, max, name)?,
             Source::Layer(_, layer) => Digest(*layer.digest.bytes()),
         };
         let key = Key::new(digest, &self.fingerprint);
@@ -82,11 +82,24 @@ impl<'a> Compiler<'a> {
             return Ok(artifact);
         }
         let input = match source {
-            Source::File(file) => Input::copy(file, max, name).map_err(CompileError::from)?,
+            Source::File(file, _) => Input::copy(file, max, name).map_err(CompileError::from)?,
             Source::Layer(image, layer) => self.fetch(image, layer, max, name).await?,
         };
         log::info!("compiling {name} for {}", self.engine);
         Ok(self.compile(input).await?)
+    }
+
+    /// Hashes a file, unless it is known to be one that was hashed before.
+    fn digest(&self, file: &File, layers: Layers<'_>, max: u64, name: &str) -> Result<Digest, CompileError> {
+        let identity = Identity::of(file, layers);
+        if let Some(digest) = identity.as_ref().and_then(|identity| self.host.cache.known_digest(identity)) {
+            return Ok(digest);
+        }
+        let (digest, _) = pinnace_cache::hash_file(file, max, name)?;
+        if let Some(identity) = identity {
+            self.host.cache.remember_digest(&identity, digest);
+        }
+        Ok(digest)
     }
 
     async fn fetch(

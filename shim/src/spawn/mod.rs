@@ -64,7 +64,9 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let config = host.config(&request.options)?;
     let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs())?;
     let mounts = mounts::mounts(&spec)?;
-    let module = module::find(host, &config, &request.id, root.as_fd(), &spec, process).await?;
+    let layers = root::Layers::of(&request.rootfs);
+    let module =
+        module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process).await?;
     let guest = guest::guest(&spec, process, &module.program, &mounts);
     let namespaces = namespaces::Namespaces::of(&spec)?;
 

@@ -11,7 +11,7 @@ use super::compile::{self, Source};
 use super::entry::{self, Entry};
 use super::host::Host;
 use oci_spec::runtime::{Process, Spec};
-use pinnace_cache::Artifact;
+use pinnace_cache::{Artifact, Layers};
 use pinnace_node::{Config, FingerprintError, InstallationError};
 use pinnace_oci::ImageError;
 use pinnace_plan::Kind;
@@ -93,6 +93,7 @@ pub(super) async fn find(
     config: &Config,
     id: &str,
     root: BorrowedFd<'_>,
+    layers: Layers<'_>,
     spec: &Spec,
     process: &Process,
 ) -> Result<Module, SpawnFailure> {
@@ -106,7 +107,7 @@ pub(super) async fn find(
     let (name, artifact) = match entry {
         Entry::Wasm { path, file } => {
             let name = path.display().to_string();
-            let artifact = compiler.artifact(&name, Source::File(&file)).await?;
+            let artifact = compiler.artifact(&name, Source::File(&file, layers)).await?;
             (name, artifact)
         }
         other => match layer(host, config, id, &compiler).await? {

@@ -72,6 +72,37 @@ pub(super) fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) ->
     }
 }
 
+/// The directories an overlay root is made of; empty for any other, whose files are what they seem.
+#[derive(Debug, Default)]
+pub(super) struct Layers<'a> {
+    lower: Vec<&'a Path>,
+    upper: Option<&'a Path>,
+}
+
+impl<'a> Layers<'a> {
+    pub(super) fn of(mounts: &'a [RootMount]) -> Self {
+        let mut layers = Self::default();
+        for mount in mounts.iter().filter(|mount| mount.kind == "overlay") {
+            for (name, value) in mount.options.iter().filter_map(|option| option.split_once('=')) {
+                match name {
+                    "lowerdir" => layers.lower.extend(value.split(':').map(Path::new)),
+                    "upperdir" => layers.upper = Some(Path::new(value)),
+                    _ => {}
+                }
+            }
+        }
+        layers
+    }
+
+    /// As the cache wants them, to know a file again.
+    pub(super) fn to_cache(&self) -> pinnace_cache::Layers<'_> {
+        if self.lower.is_empty() {
+            return pinnace_cache::Layers::Plain;
+        }
+        pinnace_cache::Layers::Overlay { lower: &self.lower, upper: self.upper }
+    }
+}
+
 fn clone_tree(path: &Path) -> Result<OwnedFd, RootError> {
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
