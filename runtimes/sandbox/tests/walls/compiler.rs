@@ -3,7 +3,7 @@
 use crate::harness::{End, Test, directory, fork, host_directory, newborn};
 use crate::probe::{call, map, open_at};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -96,15 +96,14 @@ fn hostile_calls() {
 
 fn nobody() {
     // Looked at from outside, for inside it cannot even ask.
-    let (reader, mut writer) = std::io::pipe().expect("pipe");
-    let (mut hold, release) = std::io::pipe().expect("pipe");
-    let keep = [0, 1, 2, writer.as_raw_fd(), hold.as_raw_fd()];
+    let (mut ours, mut theirs) = crate::harness::pair();
+    let keep = [0, 1, 2, theirs.as_raw_fd()];
     let child = newborn(|| {
         pinnace_sandbox::confine_compiler(&keep).expect("confine");
-        writer.write_all(b"r").expect("ready");
-        std::io::Read::read_exact(&mut hold, &mut [0]).expect("release");
+        theirs.write_all(b"r").expect("ready");
+        theirs.read_exact(&mut [0]).expect("released");
     });
-    std::io::Read::read_exact(&mut &reader, &mut [0]).expect("ready");
+    ours.read_exact(&mut [0]).expect("ready");
     let status = fs::read_to_string(format!("/proc/{}/status", child.0)).expect("status");
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).expect(name);
@@ -131,6 +130,6 @@ fn nobody() {
         assert_eq!(crate::probe::refusal(memory), libc::EACCES);
     });
     assert_eq!(attacker.end(), End::Passed);
-    (&release).write_all(b"g").expect("release");
+    ours.write_all(b"g").expect("release");
     assert_eq!(child.end(), End::Passed);
 }

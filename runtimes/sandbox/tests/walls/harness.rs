@@ -10,9 +10,11 @@ use rustix::mount::{
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 pub(crate) type Test = (&'static str, fn());
 
@@ -99,6 +101,15 @@ pub(crate) fn fork(body: impl FnOnce()) -> Child {
             Child(pid)
         }
     }
+}
+
+/// Two ends to tell each other by. A child that dies cannot tell, so nobody waits for ever.
+pub(crate) fn pair() -> (UnixStream, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("pair");
+    for end in [&ours, &theirs] {
+        end.set_read_timeout(Some(Duration::from_secs(10))).expect("time-out");
+    }
+    (ours, theirs)
 }
 
 /// Forks a child with new mount, UTS, IPC and network namespaces, as the server's clone makes them.

@@ -5,7 +5,6 @@ use rustix::mount::{MountFlags, mount, mount_bind};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::IntoRawFd;
-use std::os::unix::net::UnixStream;
 
 pub(crate) const TESTS: &[Test] = &[
     ("kernel::proc_and_sys_are_absent", proc_and_sys_are_absent),
@@ -202,7 +201,7 @@ fn covered_submount_is_left_out() {
 fn later_mounts_stay_out() {
     let volume = host_directory("shared");
     fs::create_dir(format!("{volume}/later")).expect("directory");
-    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let (mut ours, mut theirs) = crate::harness::pair();
     let child = newborn(|| {
         let mut sandbox = plain(image());
         sandbox.mounts.push(bind(&volume, "/data"));
@@ -221,7 +220,7 @@ fn later_mounts_stay_out() {
 fn our_mounts_stay_in() {
     let volume = host_directory("ours");
     let before = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let (mut ours, mut theirs) = crate::harness::pair();
     let child = newborn(|| {
         let mut sandbox = plain(image());
         sandbox.mounts.extend([bind(&volume, "/data"), crate::harness::tmpfs("/data/inner", &[]), dev()]);

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 
 pub(crate) const TESTS: &[Test] = &[
     ("process::it_has_no_privilege_left", no_privilege_left),
+    ("process::it_may_be_the_first_of_its_pid_namespace", first_of_its_namespace),
     ("process::it_is_the_spec_s_user", the_spec_s_user),
     ("process::capabilities_are_the_spec_s", capabilities_are_the_spec_s),
     ("process::unknown_names_are_refused", unknown_names),
@@ -53,6 +54,32 @@ fn no_privilege_left() {
             },
         );
     }
+}
+
+/// The host's `/proc` knows it by another number, and knows its `self` all the same.
+fn first_of_its_namespace() {
+    let volume = crate::harness::host_directory("first");
+    fs::create_dir(format!("{volume}/below")).expect("directory");
+    let none = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("none", format!("{volume}/below"), "tmpfs", none, None).expect("tmpfs");
+    fs::write(format!("{volume}/below/file"), "").expect("file");
+    let outer = newborn(|| {
+        // SAFETY: one thread; the next child is the first of the namespace.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWPID) }.expect("unshare");
+        let inner = fork(|| {
+            assert_eq!(std::process::id(), 1);
+            pinnace_sandbox::harden().expect("harden");
+            let mut sandbox = plain(image());
+            sandbox.mounts.push(crate::harness::bind(&volume, "/data"));
+            sandbox.sysctls.push(("net.ipv4.ip_forward".to_owned(), "1".to_owned()));
+            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+            assert!(fs::exists("/data/below/file").expect("the mount below"));
+            pinnace_sandbox::filter(&None, &[]).expect("filter");
+            assert_eq!(call(libc::SYS_tgkill, &[1, 1, 0]), Ok(0));
+        });
+        assert_eq!(inner.end(), End::Passed);
+    });
+    assert_eq!(outer.end(), End::Passed);
 }
 
 fn the_spec_s_user() {
@@ -133,7 +160,7 @@ fn unknown_names() {
 
 /// A process of user 1000, inside a sandbox or not, that waits until it is released.
 fn bystander(sandboxed: bool) -> (Child, UnixStream) {
-    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let (mut ours, mut theirs) = crate::harness::pair();
     let child = newborn(|| {
         if sandboxed {
             pinnace_sandbox::harden().expect("harden");
@@ -195,10 +222,9 @@ fn neighbour() {
 }
 
 fn dies_with_its_parent() {
-    let (mut ours, theirs) = UnixStream::pair().expect("pair");
+    let (mut ours, theirs) = crate::harness::pair();
     let parent = fork(|| {
-        drop(ours.try_clone());
-        let (mut ready, mut tell) = UnixStream::pair().expect("pair");
+        let (mut ready, mut tell) = crate::harness::pair();
         let _child = newborn(|| {
             pinnace_sandbox::harden().expect("harden");
             let mut sandbox = plain(image());
@@ -212,7 +238,6 @@ fn dies_with_its_parent() {
     });
     drop(theirs);
     assert_eq!(parent.end(), End::Passed);
-    ours.set_read_timeout(Some(std::time::Duration::from_secs(2))).expect("timeout");
     assert_eq!(ours.read(&mut [0]).expect("end of file, not a time-out"), 0);
 }
 
@@ -292,7 +317,7 @@ fn umask() {
 
 fn namespaces() {
     // The pod's: a process that holds namespaces of its own.
-    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let (mut ours, mut theirs) = crate::harness::pair();
     let pod = newborn(|| {
         rustix::system::sethostname(b"the-pod").expect("sethostname");
         theirs.write_all(b"r").expect("ready");
@@ -309,7 +334,7 @@ fn namespaces() {
         (Namespace::Cgroup, open("cgroup")),
     ];
     // Looked at from outside: inside there is no /proc.
-    let (mut ready, mut tell) = UnixStream::pair().expect("pair");
+    let (mut ready, mut tell) = crate::harness::pair();
     let child = newborn(|| {
         let mut sandbox = plain(image());
         sandbox.join = files.map(|(kind, file)| (kind, file.into_raw_fd())).into();
@@ -351,7 +376,7 @@ fn namespaces() {
 
 fn sysctls() {
     let before = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").expect("sysctl");
-    let (mut ours, mut theirs) = UnixStream::pair().expect("pair");
+    let (mut ours, mut theirs) = crate::harness::pair();
     let child = newborn(|| {
         let mut sandbox = plain(image());
         sandbox.sysctls = vec![
