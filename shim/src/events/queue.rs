@@ -25,7 +25,7 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<Dated>,
     under_way: bool,
-    /// Since the last delivery.
+    /// Since nothing waited.
     lost: u64,
     closed: bool,
 }
@@ -77,8 +77,9 @@ impl Queue {
         if state.waiting.is_empty() {
             // Memory of a long absence is given back.
             state.waiting.shrink_to(0);
-            if std::mem::take(&mut state.lost) > 0 {
-                log::warn!("events were dropped while containerd was away");
+            let lost = std::mem::take(&mut state.lost);
+            if lost > 0 {
+                log::warn!("{lost} events were dropped while containerd was away");
             }
             self.drained.notify_waiters();
         }

@@ -150,16 +150,3 @@ async fn a_start_reserves_its_place_until_the_server_leaves() {
     let late = tokio::task::spawn_blocking(move || reserve(late, "b").expect("an answer"));
     assert_eq!(late.await.expect("no panic"), Answer::Leaving);
 }
-
-#[tokio::test]
-async fn nothing_but_this_thread_serves() {
-    let threads = || std::fs::read_dir("/proc/self/task").expect("listed").count();
-    let runtime = tokio::runtime::Handle::current();
-    assert_eq!(runtime.runtime_flavor(), tokio::runtime::RuntimeFlavor::CurrentThread);
-    let served = served(Fake::default()).await;
-    let client = client(&served.socket).await;
-    let workers = || runtime.metrics().num_workers();
-    assert_eq!(code(call(&client, "containerd.task.v2.Task", "Connect").await), Code::OK);
-    assert_eq!(workers(), 1);
-    assert!(threads() > 0);
-}
