@@ -89,7 +89,6 @@ fn decode<T: DeserializeOwned>(bytes: io::Result<Vec<u8>>) -> Result<Option<T>, 
     match bytes {
         Ok(bytes) if bytes.is_empty() => Ok(None),
         Ok(bytes) => Ok(Some(decode_record(&bytes)?)),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
         Err(error) => Err(ControlError::Receive(error)),
     }
 }
@@ -97,8 +96,12 @@ fn decode<T: DeserializeOwned>(bytes: io::Result<Vec<u8>>) -> Result<Option<T>, 
 /// One record's bytes; none once the peer has hung up.
 fn receive(socket: &OwnedFd) -> io::Result<Vec<u8>> {
     // Most records are a few bytes, failures a line; the size is asked for instead of kept ready.
-    let mut nothing = [0u8; 0];
-    let (_, length) = rustix::net::recv(socket, &mut nothing[..], RecvFlags::PEEK | RecvFlags::TRUNC)?;
+    let peek = || rustix::net::recv(socket, &mut [0u8; 0][..], RecvFlags::PEEK | RecvFlags::TRUNC);
+    let (_, length) = match peek() {
+        // A peer that dies with our command unread leaves this error before its own last records, once.
+        Err(rustix::io::Errno::CONNRESET) => peek()?,
+        peeked => peeked?,
+    };
     let mut bytes = vec![0u8; length.min(pinnace_plan::MAX_RECORD)];
     let (_, length) = rustix::net::recv(socket, &mut bytes[..], RecvFlags::empty())?;
     bytes.truncate(length);
