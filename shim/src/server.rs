@@ -12,6 +12,7 @@
 
 use crate::events::Publisher;
 use crate::log;
+use crate::protocol::expected::PATIENCE;
 use crate::protocol::serve::{ServeError, serve};
 use crate::protocol::start::Served;
 use crate::protocol::task::TaskService;
@@ -71,7 +72,8 @@ async fn live(served: Served, host: Result<Host, crate::spawn::HostError>) -> Re
     let service = TaskService::new(tasks.clone(), served.expected.clone(), Arc::clone(&shutdown));
     let server = serve(served.listener, Arc::new(service), served.expected.clone()).await?;
 
-    let mut lapse = None;
+    // A server whose first container never comes (its containerd died) leaves by itself.
+    let mut lapse = Some(PATIENCE);
     loop {
         let told_by_signal = tokio::select! {
             () = shutdown.notified() => false,
@@ -84,12 +86,14 @@ async fn live(served: Served, host: Result<Host, crate::spawn::HostError>) -> Re
             served.expected.leave(served.address.path());
             break;
         }
-        if tasks.is_empty() {
-            match served.expected.retire(served.address.path()) {
+        lapse = match tasks.is_empty() {
+            true => match served.expected.retire(served.address.path()) {
                 Ok(()) => break,
-                Err(wait) => lapse = Some(wait),
-            }
-        }
+                Err(wait) => Some(wait),
+            },
+            // Their last Delete is followed by Shutdown.
+            false => None,
+        };
     }
     server.shutdown().await;
     if !events.flush(FLUSH).await {

@@ -5,6 +5,7 @@ use super::error::TaskError;
 use super::request::{CreateRequest, Exit, Snapshot};
 use crate::cgroups::Stats;
 use crate::events::{Event, Publisher};
+use crate::log;
 use crate::spawn::{self, Host, HostError};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -55,6 +56,32 @@ impl Drop for Forget {
 }
 
 impl Shared {
+    async fn create(self: Arc<Self>, request: CreateRequest, forget: Forget) -> Result<u32, TaskError> {
+        let host = self.host.as_ref().map_err(|why| TaskError::Host { why: why.to_string() })?;
+        log::attach(&request.bundle);
+        let born = spawn::create(host, &request).await.inspect_err(|_| log::detach(&request.bundle))?;
+        let (id, pid) = (request.id, born.engine.pid.unsigned_abs());
+        self.events.send(Event::TaskCreate {
+            id: id.clone(),
+            bundle: request.bundle.clone(),
+            rootfs: request.rootfs,
+            stdio: request.stdio.clone(),
+            pid,
+        });
+        let container = Container {
+            id: id.clone(),
+            bundle: request.bundle,
+            streams: request.stdio,
+            stdio: Some(born.stdio),
+            engine: born.engine,
+            cgroup: born.cgroup,
+        };
+        let (calls, taken) = mpsc::channel(CALLS);
+        self.slots().insert(id, Slot::Live(calls));
+        tokio::spawn(Actor::new(container, self.events.clone(), forget).run(taken));
+        Ok(pid)
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,39 +105,20 @@ impl Tasks {
 
     /// Makes a container and gives the pid of its engine, which waits for Start.
     ///
+    /// It runs as a task of its own: the caller's future is dropped where it waits when its client goes away
+    /// or its deadline passes, and a container must not be left half made by that.
+    ///
     /// # Errors
     /// When the id is taken, or any step of the creation fails; nothing is left then.
     pub async fn create(&self, request: CreateRequest) -> Result<u32, TaskError> {
         let id = request.id.clone();
-        let host = self.shared.host.as_ref().map_err(|why| TaskError::Host { why: why.to_string() })?;
         match self.shared.slots().entry(id.clone()) {
             Entry::Occupied(_) => return Err(TaskError::Exists { id }),
             Entry::Vacant(slot) => slot.insert(Slot::Creating),
         };
         let forget = Forget { id: id.clone(), shared: Arc::downgrade(&self.shared) };
-        crate::log::attach(&request.bundle);
-        let born =
-            spawn::create(host, &request).await.inspect_err(|_| crate::log::detach(&request.bundle))?;
-        let pid = born.engine.pid.unsigned_abs();
-        self.shared.events.send(Event::TaskCreate {
-            id: id.clone(),
-            bundle: request.bundle.clone(),
-            rootfs: request.rootfs,
-            stdio: request.stdio.clone(),
-            pid,
-        });
-        let container = Container {
-            id: id.clone(),
-            bundle: request.bundle,
-            streams: request.stdio,
-            stdio: Some(born.stdio),
-            engine: born.engine,
-            cgroup: born.cgroup,
-        };
-        let (calls, taken) = mpsc::channel(CALLS);
-        self.shared.slots().insert(id, Slot::Live(calls));
-        tokio::spawn(Actor::new(container, self.shared.events.clone(), forget).run(taken));
-        Ok(pid)
+        let created = tokio::spawn(Arc::clone(&self.shared).create(request, forget));
+        created.await.unwrap_or(Err(TaskError::NoSuchTask { id }))
     }
 
     /// Enters the guest and gives the pid.
@@ -184,11 +192,11 @@ impl Tasks {
             // Whichever call comes too late finds the container where it should be.
             for done in [self.kill(&id, libc::SIGKILL).await, self.wait(&id).await.map(drop)] {
                 if let Err(error) = done {
-                    log::debug!("{error}");
+                    ::log::debug!("{error}");
                 }
             }
             if let Err(error) = self.delete(&id).await {
-                log::warn!("{error}");
+                ::log::warn!("{error}");
             }
         }
     }
