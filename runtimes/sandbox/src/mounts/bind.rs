@@ -91,28 +91,24 @@ fn submounts(
     let list_failed = |source| SandboxError::Submounts { path: bind.source.to_owned(), source };
     let mut below: Vec<(String, OwnedFd)> = Vec::new();
     let mut hidden: Vec<String> = Vec::new();
-    for mount in mountinfo::below(origin).map_err(list_failed)? {
+    for path in mountinfo::below(origin).map_err(list_failed)? {
         // What is below a kernel file system has no place to be mounted on any more.
-        if hidden.iter().any(|path| mountinfo::relative_to(&mount.path, path).is_some()) {
+        if hidden.iter().any(|hidden| mountinfo::relative_to(&path, hidden).is_some()) {
             continue;
         }
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let place = match openat2(origin, &mount.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-        {
+        let place = match openat2(origin, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
             Ok(place) => place,
-            // Another mount covers it, so it is not to be seen from here.
+            // Another mount covers it.
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             Err(errno) => return Err(list_failed(errno.into())),
         };
-        if mount_id(place.as_fd()).map_err(|errno| list_failed(errno.into()))? != mount.id {
-            continue;
-        }
         if known.name_of(place.as_fd()).map_err(|errno| list_failed(errno.into()))?.is_some() {
-            hidden.push(mount.path);
+            hidden.push(path);
             continue;
         }
         let tree = clone(place.as_fd(), bind, Reach::One)?;
-        below.push((mount.path, tree));
+        below.push((path, tree));
     }
     Ok(below)
 }
@@ -130,9 +126,4 @@ fn clone(place: BorrowedFd<'_>, bind: Bind<'_>, reach: Reach) -> Result<OwnedFd,
     attr::apply(tree.as_fd(), reach, bind.change)
         .map_err(|source| SandboxError::Restrict { destination: bind.destination.to_owned(), source })?;
     Ok(tree)
-}
-
-/// The number of the mount that `place` is on, as mountinfo has it.
-fn mount_id(place: BorrowedFd<'_>) -> rustix::io::Result<u64> {
-    Ok(statx(place, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }

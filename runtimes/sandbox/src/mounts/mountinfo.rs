@@ -3,17 +3,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// A mount below some directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
-    /// Its number, as `statx` tells it too.
-    pub(super) id: u64,
-    /// Where it is, relative to the directory.
-    pub(super) path: String,
-}
-
-/// The mounts below the directory `origin`, each before what is mounted on it.
-pub(super) fn below(origin: BorrowedFd<'_>) -> io::Result<Vec<Mount>> {
+/// Where something is mounted below the directory `origin`, relative to it; each place before those below it.
+pub(super) fn below(origin: BorrowedFd<'_>) -> io::Result<Vec<String>> {
     use std::os::fd::AsRawFd;
     // The kernel's own idea of where it is: the source's path may have led through symlinks.
     let directory = std::fs::read_link(format!("/proc/self/fd/{}", origin.as_raw_fd()))?;
@@ -21,17 +12,20 @@ pub(super) fn below(origin: BorrowedFd<'_>) -> io::Result<Vec<Mount>> {
     Ok(parse(&std::fs::read_to_string("/proc/self/mountinfo")?, directory))
 }
 
-fn parse(mountinfo: &str, directory: &str) -> Vec<Mount> {
-    mountinfo
+fn parse(mountinfo: &str, directory: &str) -> Vec<String> {
+    let mut places: Vec<String> = mountinfo
         .lines()
         .filter_map(|line| {
-            let mut fields = line.split(' ');
-            let id = fields.next()?.parse().ok()?;
-            let point = unescape(fields.nth(3)?);
+            let point = unescape(line.split(' ').nth(4)?);
             let path = relative_to(&point, directory)?;
-            (!path.is_empty()).then(|| Mount { id, path: path.to_owned() })
+            (!path.is_empty()).then(|| path.to_owned())
         })
-        .collect()
+        .collect();
+    // The list is in the order of making, which moving a mount does not change. Of several at one place, the
+    // topmost is seen.
+    places.sort_unstable();
+    places.dedup();
+    places
 }
 
 /// What is left of `path` below `directory`: nothing for the directory itself.
@@ -68,26 +62,23 @@ fn unescape(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mount, parse, relative_to};
+    use super::{parse, relative_to};
 
     const LIST: &str = "\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+26 24 0:8 / /data/a\\040b/c rw - tmpfs none rw
 23 22 0:5 / /data rw shared:1 - tmpfs none rw
 24 23 0:6 / /data/a\\040b rw - proc none rw
 25 22 0:7 / /database rw - tmpfs none rw
-26 24 0:8 / /data/a\\040b/c rw - tmpfs none rw
+27 24 0:9 / /data/a\\040b/c rw - tmpfs none rw
 ";
 
-    fn mount(id: u64, path: &str) -> Mount {
-        Mount { id, path: path.to_owned() }
-    }
-
     #[test]
-    fn mounts_below_are_those_below() {
-        assert_eq!(parse(LIST, "/data"), [mount(24, "a b"), mount(26, "a b/c")]);
-        assert_eq!(parse(LIST, "/data/a b"), [mount(26, "c")]);
-        assert_eq!(parse(LIST, "/dat"), []);
-        assert_eq!(parse(LIST, "/").len(), 4);
+    fn places_below_are_those_below_in_their_order() {
+        assert_eq!(parse(LIST, "/data"), ["a b", "a b/c"]);
+        assert_eq!(parse(LIST, "/data/a b"), ["c"]);
+        assert!(parse(LIST, "/dat").is_empty());
+        assert_eq!(parse(LIST, "/"), ["data", "data/a b", "data/a b/c", "database"]);
     }
 
     #[test]
@@ -100,6 +91,6 @@ mod tests {
 
     #[test]
     fn damaged_lines_are_passed_over() {
-        assert_eq!(parse("x\n\n1 2\n7 1 0:1 / /data/x\\9\n", "/data"), [mount(7, "x\\9")]);
+        assert_eq!(parse("x\n\n1 2\n7 1 0:1 / /data/x\\9\n", "/data"), ["x\\9"]);
     }
 }

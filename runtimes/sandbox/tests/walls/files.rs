@@ -13,6 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 pub(crate) const TESTS: &[Test] = &[
     ("files::symlinks_of_the_image_lead_nowhere_else", symlinks_stay_inside),
     ("files::the_host_is_gone", the_host_is_gone),
+    ("files::there_is_no_way_up", no_way_up),
     ("files::a_leaked_host_directory_is_of_no_use", leaked_directory),
     ("files::programs_of_the_image_cannot_run", programs_cannot_run),
     ("files::nothing_of_the_image_becomes_executable_memory", no_executable_mapping),
@@ -83,6 +84,26 @@ fn the_host_is_gone() {
             // Neither is there something below our root to be uncovered.
             let root = c"/".as_ptr() as u64;
             assert_eq!(call(libc::SYS_umount2, &[root, libc::MNT_DETACH as u64]), Err(libc::EPERM));
+        },
+    );
+}
+
+/// A root that was only changed, not exchanged, is left by changing it again.
+fn no_way_up() {
+    inside(
+        |sandbox| {
+            let name = vec!["SYS_CHROOT".to_owned()];
+            sandbox.capabilities.permitted = name.clone();
+            sandbox.capabilities.effective = name;
+        },
+        |_| {
+            rustix::process::chroot("/tmp").expect("chroot");
+            for _ in 0..8 {
+                rustix::process::chdir("..").expect("up");
+            }
+            rustix::process::chroot(".").expect("chroot");
+            assert!(fs::exists("/program").expect("the image's root"));
+            assert!(!fs::exists("/mnt").expect("the host is gone"));
         },
     );
 }

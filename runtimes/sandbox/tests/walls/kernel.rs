@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kernel::a_bind_of_a_namespace_file_is_refused", namespace_file_is_refused),
     ("kernel::a_submount_of_proc_is_left_out", submount_is_left_out),
     ("kernel::a_covered_submount_is_left_out", covered_submount_is_left_out),
+    ("kernel::a_submount_that_was_moved_is_found", moved_submount),
     ("kernel::older_kernels_leave_out_as_much", older_kernels),
     ("kernel::later_mounts_of_the_host_stay_out", later_mounts_stay_out),
     ("kernel::our_mounts_stay_in", our_mounts_stay_in),
@@ -182,6 +183,26 @@ fn make_older() {
     let program: BpfProgram = filter.try_into().expect("program");
     seccompiler::apply_filter(&program).expect("install");
     assert_eq!(crate::probe::call(457, &[]), Err(libc::ENOSYS));
+}
+
+/// The kernel lists mounts in the order of making, so a mount can come before the one it is on.
+fn moved_submount() {
+    let volume = host_directory("moved");
+    let none = MountFlags::empty();
+    for name in ["first", "second"] {
+        fs::create_dir(format!("{volume}/{name}")).expect("directory");
+        mount("none", format!("{volume}/{name}"), "tmpfs", none, None).expect("tmpfs");
+    }
+    fs::write(format!("{volume}/first/file"), "first").expect("file");
+    fs::create_dir(format!("{volume}/second/inner")).expect("directory");
+    let private = rustix::mount::MountPropagationFlags::PRIVATE;
+    rustix::mount::mount_change(host(), private).expect("a shared mount cannot be moved from");
+    rustix::mount::mount_move(format!("{volume}/first"), format!("{volume}/second/inner")).expect("move");
+    rustix::mount::mount_change(host(), rustix::mount::MountPropagationFlags::SHARED).expect("shared");
+    inside(
+        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |_| assert_eq!(fs::read_to_string("/data/second/inner/file").expect("moved"), "first"),
+    );
 }
 
 fn covered_submount_is_left_out() {
