@@ -1,6 +1,6 @@
 //! The walls of a compile process: it gets bytes of a hostile image and returns bytes, and needs nothing else.
 
-use crate::{SandboxError, descriptors, files, harden, identity, mounts, seccomp};
+use crate::{SandboxError, descriptors, harden, identity, mounts, seccomp};
 use mounts::attr;
 use std::os::fd::AsFd;
 
@@ -23,6 +23,5 @@ pub fn confine_compiler(keep: &[i32]) -> Result<(), SandboxError> {
     identity::become_nobody()?;
     // The change of user cleared it.
     harden()?;
-    files::restrict_to_nothing()?;
     seccomp::install_for_compiler()
 }

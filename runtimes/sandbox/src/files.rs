@@ -21,25 +21,15 @@ pub(crate) fn restrict_to_root(warnings: &mut Vec<Warning>) -> Result<(), Sandbo
             | AccessFs::IoctlDev
             | AccessFs::ResolveUnix);
     let root = PathFd::new("/").map_err(SandboxError::LandlockRoot)?;
-    let status = ruleset()?
-        .add_rule(PathBeneath::new(root, allowed))
+    let status = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))
+        .and_then(|rules| rules.scope(Scope::from_all(NEWEST)))
+        .and_then(Ruleset::create)
+        .and_then(|rules| rules.add_rule(PathBeneath::new(root, allowed)))
         .and_then(|rules| rules.restrict_self())
         .map_err(SandboxError::Landlock)?;
     if status.ruleset == RulesetStatus::NotEnforced {
         warnings.push(Warning::LandlockMissing);
     }
     Ok(())
-}
-
-/// Allows no file, no signal, no abstract socket at all.
-pub(crate) fn restrict_to_nothing() -> Result<(), SandboxError> {
-    ruleset()?.restrict_self().map(drop).map_err(SandboxError::Landlock)
-}
-
-fn ruleset() -> Result<landlock::RulesetCreated, SandboxError> {
-    Ruleset::default()
-        .handle_access(AccessFs::from_all(NEWEST))
-        .and_then(|rules| rules.scope(Scope::from_all(NEWEST)))
-        .and_then(Ruleset::create)
-        .map_err(SandboxError::Landlock)
 }

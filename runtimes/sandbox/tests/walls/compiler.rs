@@ -13,6 +13,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("compiler::it_has_no_network_process_or_code", nothing_else),
     ("compiler::hostile_calls_end_it", hostile_calls),
     ("compiler::it_is_nobody", nobody),
+    ("compiler::it_dies_with_its_parent", dies_with_its_parent),
 ];
 
 /// Runs `probe` in a confined process that keeps stdio and `keep`.
@@ -132,4 +133,22 @@ fn nobody() {
     assert_eq!(attacker.end(), End::Passed);
     ours.write_all(b"g").expect("release");
     assert_eq!(child.end(), End::Passed);
+}
+
+fn dies_with_its_parent() {
+    let (mut ours, theirs) = crate::harness::pair();
+    let parent = fork(|| {
+        let (mut ready, mut tell) = crate::harness::pair();
+        let keep = [0, 1, 2, theirs.as_raw_fd(), tell.as_raw_fd()];
+        let _child = newborn(|| {
+            pinnace_sandbox::confine_compiler(&keep).expect("confine");
+            tell.write_all(b"i").expect("tell");
+            // Holds the other end of `ours` as long as it lives; SIGALRM would end it in 20 s.
+            std::thread::sleep(std::time::Duration::from_secs(15));
+        });
+        ready.read_exact(&mut [0]).expect("confined");
+    });
+    drop(theirs);
+    assert_eq!(parent.end(), End::Passed);
+    assert_eq!(ours.read(&mut [0]).expect("end of file, not a time-out"), 0);
 }
