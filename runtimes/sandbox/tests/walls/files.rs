@@ -1,19 +1,22 @@
 //! The container's files: nothing leads out of them, nothing in them runs, what is read-only stays as it is.
 
 use crate::harness::{
-    End, Test, bind, chain, dev, directory, host, host_directory, image, inside, newborn, plain, preopen,
-    refused, tmpfs,
+    End, Test, bind, chain, dev, directory, host, host_directory, image, inside, newborn, pair, plain,
+    preopen, refused, tmpfs,
 };
 use crate::probe::{call, map, open_at, refusal};
 use pinnace_plan::User;
+use rustix::fs::inotify;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::time::Duration;
 
 pub(crate) const TESTS: &[Test] = &[
     ("files::symlinks_of_the_image_lead_nowhere_else", symlinks_stay_inside),
     ("files::the_host_is_gone", the_host_is_gone),
-    ("files::there_is_no_way_up", no_way_up),
+    ("files::the_host_s_mounts_are_let_go", mounts_are_let_go),
     ("files::a_leaked_host_directory_is_of_no_use", leaked_directory),
     ("files::programs_of_the_image_cannot_run", programs_cannot_run),
     ("files::nothing_of_the_image_becomes_executable_memory", no_executable_mapping),
@@ -88,24 +91,33 @@ fn the_host_is_gone() {
     );
 }
 
-/// A root that was only changed, not exchanged, is left by changing it again.
-fn no_way_up() {
-    inside(
-        |sandbox| {
-            let name = vec!["SYS_CHROOT".to_owned()];
-            sandbox.capabilities.permitted = name.clone();
-            sandbox.capabilities.effective = name;
-        },
-        |_| {
-            rustix::process::chroot("/tmp").expect("chroot");
-            for _ in 0..8 {
-                rustix::process::chdir("..").expect("up");
-            }
-            rustix::process::chroot(".").expect("chroot");
-            assert!(fs::exists("/program").expect("the image's root"));
-            assert!(!fs::exists("/mnt").expect("the host is gone"));
-        },
-    );
+/// The copies of the host's mounts that the process was born with are gone, not only covered: what the host
+/// unmounts is unmounted.
+fn mounts_are_let_go() {
+    let volume = host_directory("let-go");
+    rustix::mount::mount("none", &volume, "tmpfs", rustix::mount::MountFlags::empty(), None).expect("tmpfs");
+    let file = format!("{volume}/file");
+    fs::write(&file, "").expect("file");
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).expect("inotify");
+    inotify::add_watch(&watch, &file, inotify::WatchFlags::DELETE_SELF).expect("watch");
+    let (mut ours, mut theirs) = pair();
+    let child = newborn(|| {
+        pinnace_sandbox::enter(&plain(image()), &[]).expect("enter");
+        theirs.write_all(b"i").expect("tell");
+        theirs.read_exact(&mut [0]).expect("released");
+    });
+    ours.read_exact(&mut [0]).expect("entered");
+    rustix::mount::unmount(&volume, rustix::mount::UnmountFlags::empty()).expect("unmount");
+    // The event comes when the last mount of the file system is gone.
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 512];
+    let mut events = inotify::Reader::new(&watch, &mut buffer);
+    let unmounted = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        events.next().is_ok_and(|event| event.events().contains(inotify::ReadFlags::UNMOUNT))
+    });
+    ours.write_all(b"g").expect("release");
+    assert_eq!(child.end(), End::Passed);
+    assert!(unmounted, "the process still holds the host's mounts");
 }
 
 fn leaked_directory() {
