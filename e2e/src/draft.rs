@@ -2,7 +2,7 @@
 
 use crate::client::{Client, NAMESPACE, request};
 use crate::container::{Container, Ended};
-use crate::image::{Image, SNAPSHOTTER};
+use crate::image::{Image, SNAPSHOTTER, kept};
 use crate::node::Node;
 use crate::stdio::{Input, Pipe};
 use crate::{PINNACE, spec};
@@ -16,7 +16,7 @@ use prost_types::Any;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Instant;
-use tonic::{Code, Status};
+use tonic::Status;
 
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 
@@ -55,7 +55,7 @@ impl<'node> Draft<'node> {
         self
     }
 
-    /// Options of the runtime, as containerd's client would send them.
+    /// Options of the runtime, as the CRI gives those of a handler.
     #[must_use]
     pub fn options(mut self, type_url: &str, value: Vec<u8>) -> Self {
         self.options = Some(Any { type_url: type_url.to_owned(), value });
@@ -159,7 +159,6 @@ impl<'node> Draft<'node> {
             stdin: stdin.as_ref().map(|input| input.path().display().to_string()).unwrap_or_default(),
             stdout: place(&stdout),
             stderr: place(&stderr),
-            options: self.options.clone(),
             ..Default::default()
         };
         let asked = Instant::now();
@@ -178,7 +177,7 @@ impl<'node> Draft<'node> {
             snapshotter: SNAPSHOTTER.to_owned(),
             key: self.id.clone(),
             parent: self.image.chain().to_owned(),
-            ..Default::default()
+            labels: kept(),
         };
         let mounts = client.answer(client.snapshots().prepare(request(prepare))).expect("a snapshot").mounts;
         let value = serde_json::to_vec(&self.spec).expect("a spec as JSON");
@@ -202,11 +201,7 @@ pub(crate) fn forget(client: &Client, id: &str) {
     let container = DeleteContainerRequest { id: id.to_owned() };
     client.answer(client.containers().delete(request(container))).expect("delete a container");
     let snapshot = RemoveSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: id.to_owned() };
-    match client.answer(client.snapshots().remove(request(snapshot))) {
-        // Without its container it may be collected before we come.
-        Err(status) if status.code() == Code::NotFound => {}
-        removed => removed.map(drop).expect("remove a snapshot"),
-    }
+    client.answer(client.snapshots().remove(request(snapshot))).expect("remove a snapshot");
 }
 
 /// The directory of a task's bundle.

@@ -106,8 +106,8 @@ fn apply(client: &Client, layer: &Value, below: &str, name: &str) {
     client.answer(client.snapshots().commit(request(commit))).expect("commit a snapshot");
 }
 
-/// Nothing refers to a snapshot between its making and its first container.
-fn kept() -> HashMap<String, String> {
+/// A label against garbage collection: nothing refers to a snapshot between its making and its container.
+pub(crate) fn kept() -> HashMap<String, String> {
     HashMap::from([("containerd.io/gc.root".to_owned(), "2026-01-01T00:00:00Z".to_owned())])
 }
 

@@ -40,7 +40,10 @@ const GRACE: Duration = Duration::from_secs(5);
 #[must_use]
 pub fn left(traces: &Traces, ours: &[u32]) -> Vec<String> {
     let look = || {
-        let mut found = processes(&traces.name, ours);
+        let mut found: Vec<_> = processes(&traces.name, ours)
+            .into_iter()
+            .map(|pid| format!("process {pid}: {}", words(pid)))
+            .collect();
         found.extend(mounts(&traces.name));
         found.extend(cgroups(&traces.name).iter().map(|dir| format!("cgroup {}", dir.display())));
         found.extend(
@@ -79,18 +82,20 @@ pub fn socket(containerd: &Path, group: &str) -> PathBuf {
     Path::new("/run/containerd/s").join(name)
 }
 
-fn processes(name: &str, ours: &[u32]) -> Vec<String> {
+/// The processes that have to do with a node or a container of this name, but for `ours`.
+#[must_use]
+pub fn processes(name: &str, ours: &[u32]) -> Vec<u32> {
     let pids = entries(Path::new("/proc")).into_iter().filter_map(|dir| {
         let pid: u32 = dir.file_name()?.to_str()?.parse().ok()?;
-        (!ours.contains(&pid)).then_some((pid, dir))
+        (!ours.contains(&pid) && carries(&dir, name)).then_some(pid)
     });
-    pids.filter(|(_, dir)| carries(dir, name))
-        .map(|(pid, dir)| {
-            let words = fs::read(dir.join("cmdline")).unwrap_or_default();
-            let words = String::from_utf8_lossy(&words).replace('\0', " ");
-            format!("process {pid}: {}", if words.is_empty() { "?" } else { words.trim_end() })
-        })
-        .collect()
+    pids.collect()
+}
+
+/// A process' command line, for the reader.
+fn words(pid: u32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ")
 }
 
 /// Whether a process has to do with the node. A process that goes away meanwhile has not.

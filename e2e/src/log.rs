@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 /// What containerd says on its own about the machine or about being stopped, whatever we do.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
+    // It is stopped while it collects.
+    "garbage collection failed\" error=\"failed to start transaction: database not open",
     // It closes a shim's log while it still reads it.
     "copy shim log\" error=\"read /proc/self/fd/",
     // In every removal, also an orderly one.

@@ -225,7 +225,7 @@ fn a_neighbour_in_the_same_pid_namespace_cannot_look_into_the_engine() {
     let image = node.image(&build::Image::rootfs().file("/bin/busybox", busybox, 0o755));
     let script = "cd /proc/1 && /bin/busybox cat comm && \
         ! /bin/busybox cat maps && ! /bin/busybox cat mem && ! /bin/busybox ls -l cwd/ && \
-        ! /bin/busybox ls root/ && ! /bin/busybox ls fd/ && ! /bin/busybox dd if=/dev/zero of=mem count=1";
+        ! /bin/busybox ls root/ && ! /bin/busybox cat fd/0 && ! /bin/busybox dd if=/dev/zero of=mem count=1";
     let neighbour = node.container(&image).runtime(RUNC).args(["/bin/busybox", "sh", "-c", script]);
     let namespace = format!("/proc/{}/ns/pid", victim.pid());
     let ended = neighbour.edit(|spec| spec["linux"]["namespaces"][0]["path"] = json!(namespace)).run();

@@ -9,7 +9,7 @@
 use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 use containerd_shim_protos::protobuf::Message;
 use pinnace_e2e::{Node, leaks, places, until};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -64,14 +64,42 @@ impl<'node> Bundle<'node> {
         output.stdout
     }
 
+    /// The process that `start` left behind.
+    fn server(&self) -> Pid {
+        let found = self.processes();
+        assert_eq!(found.len(), 1, "one server: {found:?}");
+        found[0]
+    }
+
+    fn processes(&self) -> Vec<Pid> {
+        let found = leaks::processes(&self.id, &[std::process::id(), self.node.containerd_pid()]);
+        found.into_iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
+    }
+
     /// Ends the server by the signal that means shutdown, and waits until its socket is gone.
     fn end(&self, address: &str) {
         let socket = Path::new(address.strip_prefix("unix://").expect("a unix address"));
-        let pid = rustix::net::sockopt::socket_peercred(UnixStream::connect(socket).expect("a server"))
-            .expect("its pid");
-        kill_process(pid.pid, Signal::TERM).expect("kill");
+        let server = self.server();
+        // The address is printed before the server has looked around; containerd sends no signal that early.
+        until("a server that catches signals", || catches_sigterm(server).then_some(()));
+        kill_process(server, Signal::TERM).expect("kill");
         until("the end of the server", || (!socket.exists()).then_some(()));
     }
+}
+
+impl Drop for Bundle<'_> {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            // It goes by itself in a test that passes.
+            let _gone = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn catches_sigterm(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default();
+    u64::from_str_radix(caught.trim(), 16).is_ok_and(|set| set & (1 << 14) != 0)
 }
 
 fn listening(address: &str) -> bool {
@@ -133,9 +161,7 @@ fn a_socket_that_nobody_listens_on_is_replaced() {
     let bundle = Bundle::new(&node);
     let address = String::from_utf8(bundle.start(&[], b"")).expect("text");
     let socket = PathBuf::from(address.trim_start_matches("unix://"));
-    let server = UnixStream::connect(&socket).expect("a server");
-    let server = rustix::net::sockopt::socket_peercred(server).expect("its pid").pid;
-    kill_process(server, Signal::KILL).expect("kill");
+    kill_process(bundle.server(), Signal::KILL).expect("kill");
     until("a dead socket", || UnixStream::connect(&socket).is_err().then_some(()));
     assert_eq!(bundle.start(&[], b""), address.as_bytes());
     assert!(listening(&address));
