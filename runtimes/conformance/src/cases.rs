@@ -19,6 +19,7 @@ macro_rules! suite {
             missing_file missing_import no_start a_function_by_name an_unknown_function
             a_function_of_a_component stdin_to_its_end busy_loop_ends_at_once sleeping_guests_end_at_once
             one_thread_while_asleep closed_stdout_is_no_signal garbage_artifact refused_inputs
+            names_from_the_containers_files names_that_nobody_knows
         );
     };
     (@ $programs:path: $($case:ident)*) => {
@@ -295,4 +296,26 @@ pub fn refused_inputs(programs: &Programs) {
         let message = message.expect_err("must not compile");
         assert!(message.contains("/app.wasm"), "names no file: {message}");
     }
+}
+
+/// Names come from the container's own files; the libc is not asked, whatever its configuration says.
+pub fn names_from_the_containers_files(programs: &Programs) {
+    let setting = Setting {
+        files: &[
+            ("/etc/hosts", b"10.9.8.7 db db.test\n"),
+            ("/etc/nsswitch.conf", b"hosts: hostile\n"),
+            ("/lib/x86_64-linux-gnu/libnss_hostile.so.2", b"not even a library"),
+        ],
+        ..Setting::default()
+    };
+    for name in ["db", "db.test"] {
+        exited(&ended(programs, &guests::lookup_p2(name), &setting), 7);
+    }
+    exited(&ended(programs, &guests::lookup_p2("localhost"), &setting), 1);
+    exited(&ended(programs, &guests::lookup_p2("192.0.2.33"), &setting), 33);
+}
+
+/// A name that cannot be looked up is `name-unresolvable` (18) to the guest, at once.
+pub fn names_that_nobody_knows(programs: &Programs) {
+    exited(&ended(programs, &guests::lookup_p2("nowhere.test"), &Setting::default()), 118);
 }

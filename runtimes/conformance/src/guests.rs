@@ -7,6 +7,7 @@
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
 };
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 /// Prints "hello from wasm\n".
 #[must_use]
@@ -135,13 +136,35 @@ pub fn function_export_p1() -> Vec<u8> {
     assemble(include_str!("../guests/function_export.wat"))
 }
 
+/// A component that looks this name up and ends with the last byte of its first IPv4 address; with 100 and the
+/// error code of `wasi:sockets` if it cannot, with 99 if there is none.
+///
+/// # Panics
+/// Never: the text is part of this crate.
+#[must_use]
+pub fn lookup_p2(name: &str) -> Vec<u8> {
+    let text = include_str!("../guests/lookup.wat")
+        .replace("NAME\"", &format!("{name}\""))
+        .replace("LENGTH", &name.len().to_string());
+    let mut module = assemble(&text);
+    let mut resolve = wit_parser::Resolve::default();
+    resolve
+        .push_str("lookup.wit", include_str!("../guests/lookup.wit"))
+        .and_then(|package| resolve.select_world(&[package], None))
+        .and_then(|world| {
+            embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+            ComponentEncoder::default().module(&module)?.encode()
+        })
+        .expect("the interfaces of this crate are valid")
+}
+
 /// Turns a command of WASI preview 1 into a component of WASI 0.2.
 ///
 /// # Panics
 /// If the bytes are not such a command; only for the guests of this crate and of tests.
 #[must_use]
 pub fn component(p1: &[u8]) -> Vec<u8> {
-    wit_component::ComponentEncoder::default()
+    ComponentEncoder::default()
         .module(p1)
         .and_then(|encoder| {
             encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)
@@ -175,6 +198,7 @@ mod tests {
             super::missing_import_p1(),
             super::missing_import_p2(),
             super::late_word_p1(),
+            super::lookup_p2("db.test"),
             super::function_export_p1(),
         ] {
             assert_eq!(&guest[..4], b"\0asm");

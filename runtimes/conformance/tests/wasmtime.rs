@@ -10,3 +10,23 @@ fn programs() -> Programs {
 }
 
 pinnace_conformance::suite!(programs);
+
+/// The runner carries no compiler, and none of the libc's ways to load a name service.
+#[test]
+fn the_runner_has_neither_compiler_nor_name_service() {
+    let program = std::fs::read(programs().runner).expect("the runner is there");
+    let holds = |symbol: &str| program.windows(symbol.len()).any(|bytes| bytes == symbol.as_bytes());
+    assert!(holds("wasmtime"), "symbols were stripped: nothing can be told");
+    for symbol in [
+        "cranelift_codegen",
+        "cranelift_frontend",
+        "regalloc2",
+        "wasmtime_internal_cranelift",
+        "winch_codegen",
+    ] {
+        assert!(!holds(symbol), "{symbol} is in the runner");
+    }
+    for symbol in ["__nss_", "_nss_files", "nss_database"] {
+        assert!(!holds(symbol), "{symbol} is in the runner");
+    }
+}

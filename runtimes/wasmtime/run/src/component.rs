@@ -6,7 +6,7 @@ use crate::{artifact, ending, wasi};
 use pinnace_engine::Given;
 use pinnace_plan::{ExitCause, Plan};
 use tokio::runtime::Runtime;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::add_to_linker_async;
 use wasmtime_wasi::p2::bindings::CommandPre;

@@ -118,3 +118,48 @@ impl ResourceLimiter for Limiter {
         usize::MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Write;
+
+    const MIB: usize = 1 << 20;
+
+    fn limiter(limit: &str) -> Limiter {
+        let mut file: File = tempfile::tempfile().expect("a file");
+        file.write_all(limit.as_bytes()).expect("written");
+        Limiter::new(Ceiling::new(vec![file.into()]))
+    }
+
+    #[test]
+    fn all_memories_and_tables_count_together() {
+        let mut limiter = limiter("67108864");
+        assert!(limiter.memory_growing(0, 30 * MIB, None).expect("read"));
+        assert!(limiter.table_growing(0, MIB, None).expect("read"));
+        assert_eq!(limiter.refused(), None);
+        assert!(!limiter.memory_growing(0, 30 * MIB, None).expect("read"));
+        assert_eq!(limiter.refused(), Some(64 << 20));
+    }
+
+    #[test]
+    fn growth_that_failed_is_not_counted() {
+        let mut limiter = limiter("67108864");
+        assert!(limiter.memory_growing(0, 50 * MIB, None).expect("read"));
+        limiter.memory_grow_failed(wasmtime::Error::msg("mmap")).expect("noted");
+        assert!(limiter.memory_growing(0, 50 * MIB, None).expect("read"));
+    }
+
+    #[test]
+    fn a_guests_own_maximum_is_no_lack_of_memory() {
+        let mut limiter = limiter("67108864");
+        assert!(!limiter.memory_growing(0, 60 * MIB, Some(MIB)).expect("read"));
+        assert_eq!(limiter.refused(), None);
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_an_error() {
+        assert!(limiter("plenty").memory_growing(0, MIB, None).is_err());
+    }
+}
