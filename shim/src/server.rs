@@ -55,8 +55,11 @@ pub fn run(served: Served, program: &OsStr) -> Result<(), ServerError> {
     let level = host.as_ref().map_or(LevelFilter::Info, Host::log_level);
     log::init(if served.request.debug { LevelFilter::Debug } else { level });
     log::attach(&served.bundle);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(Duration::ZERO)
+        .build()
+        .map_err(ServerError::Runtime)?;
     let done = runtime.block_on(live(served, host));
     // A thread that still waits for a compile would hold us back.
     runtime.shutdown_background();
