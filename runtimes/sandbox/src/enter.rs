@@ -1,4 +1,10 @@
 //! The privileged sequence, as a list. Each step is a wall or makes room for one; the order is part of it.
+//!
+//! It is on the way of every start: about 200 µs and 200 system calls for a usual container on the test machine
+//! (`--test walls measure`), the root with its pivot 45, a tmpfs 10, a bind 7, the five devices 22, the
+//! capabilities 20, Landlock 9. What must not be on the way is waiting for the kernel (RCU): each mount that goes away,
+//! a detached one whose descriptor is closed too, costs 20 µs on a quiet machine and 600 on a busy one. So
+//! there is one unmount, of the host's root, and nothing is mounted only to be looked at.
 
 use crate::{SandboxError, Warning, descriptors, files, harden, identity, limits, mounts, namespaces};
 use mounts::path;

@@ -20,6 +20,8 @@ pub(super) enum When {
     Null(u8),
     /// If the argument is our own process.
     Own(u8),
+    /// If it makes a TCP or UDP socket, of either version of IP: all that WASI has.
+    Internet,
     /// If these bits of the argument are exactly so.
     Bits { index: u8, mask: u64, value: u64 },
 }
@@ -35,16 +37,29 @@ impl When {
             }
             Self::Null(index) => vec![one(index, Width::Long, Eq, 0)],
             Self::Own(index) => vec![one(index, Width::Int, Eq, std::process::id().into())],
+            Self::Internet => FAMILIES
+                .iter()
+                .flat_map(|&family| TYPES.map(|kind| [(Eq, 0, family), (MaskedEq(TYPE), 1, kind)]))
+                .map(|both| {
+                    both.map(|(op, index, value)| Condition { index, width: Width::Int, op, value }).into()
+                })
+                .collect(),
             Self::Bits { index, mask, value } => vec![one(index, Width::Long, MaskedEq(mask), value)],
         }
     }
 }
 
-use When::{Always, Bits, Null, OneOf, Own};
+use When::{Always, Bits, Internet, Null, OneOf, Own};
 
 const fn int(number: i32) -> u64 {
     number as u64
 }
+
+/// What [`When::Internet`] asks of the arguments of `socket`.
+pub(super) const FAMILIES: [u64; 2] = [int(libc::AF_INET), int(libc::AF_INET6)];
+pub(super) const TYPES: [u64; 2] = [int(libc::SOCK_STREAM), int(libc::SOCK_DGRAM)];
+/// The bits of the type; the others are flags.
+pub(super) const TYPE: u64 = 0xf;
 
 const FCNTL: &[u64] = &[
     int(libc::F_DUPFD),
@@ -139,7 +154,7 @@ pub(super) const ENGINE: &[(Call, When)] = &[
     (Call::timerfd_create, Always),
     (Call::timerfd_gettime, Always),
     (Call::timerfd_settime, Always),
-    // The network, of the container's namespace; no other family has a place in WASI.
+    // The network, of the container's namespace; nothing raw, whatever the capabilities.
     (Call::accept4, Always),
     (Call::bind, Always),
     (Call::connect, Always),
@@ -155,7 +170,7 @@ pub(super) const ENGINE: &[(Call, When)] = &[
     (Call::sendto, Always),
     (Call::setsockopt, Always),
     (Call::shutdown, Always),
-    (Call::socket, OneOf(0, &[int(libc::AF_INET), int(libc::AF_INET6)])),
+    (Call::socket, Internet),
     (Call::socketpair, OneOf(0, &[int(libc::AF_UNIX)])),
     // Signals, to ourselves only; and the end.
     (Call::exit, Always),

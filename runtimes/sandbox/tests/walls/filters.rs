@@ -47,7 +47,9 @@ fn needed_calls() {
         call(libc::SYS_memfd_create, &[c"memory".as_ptr() as u64, 0]).expect("memfd_create");
         call(libc::SYS_fcntl, &[file as u64, libc::F_DUPFD_CLOEXEC as u64, 0]).expect("dup");
         for family in [libc::AF_INET, libc::AF_INET6] {
-            call(libc::SYS_socket, &[family as u64, libc::SOCK_STREAM as u64]).expect("socket");
+            for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC] {
+                call(libc::SYS_socket, &[family as u64, kind as u64]).expect("socket");
+            }
         }
         std::os::unix::net::UnixStream::pair().expect("socketpair");
         let listener = std::net::UdpSocket::bind("0.0.0.0:0").expect("bind");
@@ -79,6 +81,10 @@ fn unneeded_calls() {
         ] {
             let made = call(libc::SYS_socket, &[family as u64, libc::SOCK_RAW as u64]);
             assert_eq!(made, gone, "family {family}");
+        }
+        // Nothing raw, not even for the families that there are.
+        for kind in [libc::SOCK_RAW, libc::SOCK_SEQPACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC] {
+            assert_eq!(call(libc::SYS_socket, &[libc::AF_INET as u64, kind as u64, 1]), gone, "type {kind}");
         }
         // The upper half of an argument does not help.
         assert_eq!(call(libc::SYS_socket, &[(1 << 32) | libc::AF_NETLINK as u64, 3, 0]), gone);

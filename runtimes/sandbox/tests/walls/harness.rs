@@ -261,3 +261,17 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 pub(crate) fn directory(path: &str) -> OwnedFd {
     rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect(path)
 }
+
+/// Makes these calls fail as they do on a kernel that lacks them.
+pub(crate) fn make_older(calls: &[i64]) {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+    let missing = calls.iter().map(|&number| (number, Vec::new())).collect();
+    let architecture = std::env::consts::ARCH.try_into().expect("an architecture seccompiler knows");
+    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
+    let filter = SeccompFilter::new(missing, SeccompAction::Allow, absent, architecture).expect("filter");
+    let program: BpfProgram = filter.try_into().expect("program");
+    seccompiler::apply_filter(&program).expect("install");
+    for &number in calls {
+        assert_eq!(crate::probe::call(number, &[]), Err(libc::ENOSYS));
+    }
+}

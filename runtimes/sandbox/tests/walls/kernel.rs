@@ -1,6 +1,8 @@
 //! No window into the kernel: not mounted, not bound, not below a bind, not later.
 
-use crate::harness::{End, Test, bind, dev, host, host_directory, image, inside, newborn, plain, refused};
+use crate::harness::{
+    End, Test, bind, dev, host, host_directory, image, inside, make_older, newborn, plain, refused,
+};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use std::fs;
 use std::io::{Read, Write};
@@ -73,7 +75,7 @@ fn root_brings_none() {
         |_| assert!(entries("/proc").is_empty(), "{:?}", entries("/proc")),
     );
     let child = newborn(|| {
-        make_older();
+        make_older(&[457, 458]);
         crate::harness::try_enter(|sandbox| sandbox.root = clone(&root)).expect("enter");
         assert!(entries("/proc").is_empty(), "{:?}", entries("/proc"));
     });
@@ -155,7 +157,7 @@ fn older_kernels() {
     mount("none", format!("{volume}/memory"), "tmpfs", MountFlags::empty(), None).expect("tmpfs");
     fs::write(format!("{volume}/memory/file"), "inner").expect("file");
     let child = newborn(|| {
-        make_older();
+        make_older(&[457, 458]);
         crate::harness::try_enter(|sandbox| sandbox.mounts.push(bind(&volume, "/data"))).expect("enter");
         assert_eq!(entries("/data"), ["memory", "proc"]);
         assert!(entries("/data/proc").is_empty());
@@ -164,25 +166,13 @@ fn older_kernels() {
     assert_eq!(child.end(), End::Passed);
     for (path, name) in BINDS {
         let child = newborn(|| {
-            make_older();
+            make_older(&[457, 458]);
             let entered = crate::harness::try_enter(|sandbox| sandbox.mounts.push(bind(path, "/data")));
             let message = entered.map(drop).expect_err("a kernel file system").to_string();
             assert!(message.contains(&format!("is on {name};")), "{message}");
         });
         assert_eq!(child.end(), End::Passed, "{path}");
     }
-}
-
-/// Makes the two calls fail as they do where they do not exist.
-fn make_older() {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-    let missing = [457, 458].map(|number| (number, Vec::new())).into_iter().collect();
-    let architecture = std::env::consts::ARCH.try_into().expect("an architecture seccompiler knows");
-    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
-    let filter = SeccompFilter::new(missing, SeccompAction::Allow, absent, architecture).expect("filter");
-    let program: BpfProgram = filter.try_into().expect("program");
-    seccompiler::apply_filter(&program).expect("install");
-    assert_eq!(crate::probe::call(457, &[]), Err(libc::ENOSYS));
 }
 
 /// The kernel lists mounts in the order of making, so a mount can come before the one it is on.

@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("process::it_signals_nobody_outside", signals_nobody),
     ("process::limits_hold", limits_hold),
     ("process::a_limit_that_cannot_be_raised_is_told", limit_not_raised),
+    ("process::what_cannot_be_had_is_told", what_cannot_be_had),
     ("process::umask_is_the_spec_s", umask),
     ("process::namespaces_are_joined_and_named", namespaces),
     ("process::sysctls_are_written_in_the_namespace", sysctls),
@@ -301,6 +302,27 @@ fn limit_not_raised() {
     // A soft limit above the hard one is the spec's mistake, not a lack of rights.
     let limit = Rlimit { kind: "RLIMIT_NOFILE".to_owned(), soft: 10, hard: 5 };
     refused(|sandbox| sandbox.rlimits.push(limit), "cannot set RLIMIT_NOFILE to soft 10, hard 5");
+}
+
+fn what_cannot_be_had() {
+    // A kernel without Landlock.
+    let child = newborn(|| {
+        crate::harness::make_older(&[libc::SYS_landlock_create_ruleset]);
+        let entered = crate::harness::try_enter(|_| {}).expect("enter");
+        assert_eq!(entered.warnings, [Warning::LandlockMissing]);
+    });
+    assert_eq!(child.end(), End::Passed);
+    // A runtime that may not drop from its bounding set.
+    let child = newborn(|| {
+        let mut held = capabilities();
+        held.effective.drop(capctl::Cap::SETPCAP);
+        held.permitted.drop(capctl::Cap::SETPCAP);
+        held.set_current().expect("capset");
+        let entered = crate::harness::try_enter(|_| {}).expect("enter");
+        assert_eq!(entered.warnings, [Warning::BoundingNotDropped]);
+        assert_eq!(capabilities().permitted, capctl::CapSet::empty());
+    });
+    assert_eq!(child.end(), End::Passed);
 }
 
 fn umask() {

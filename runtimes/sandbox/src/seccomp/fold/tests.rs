@@ -1,7 +1,7 @@
 //! The compiled programs, run as the kernel runs them, against the profile read as the spec means it.
 #![allow(clippy::panic, reason = "tests")]
 
-use super::super::calls::{COMPILER, ENGINE, HOSTILE, When};
+use super::super::calls::{COMPILER, ENGINE, FAMILIES, HOSTILE, TYPE, TYPES, When};
 use super::super::list;
 use super::super::names::{Names, number};
 use super::super::program::compile;
@@ -137,6 +137,7 @@ fn ours(name: &str, call: &Call) -> u8 {
         When::OneOf(index, values) => values.contains(&int(index)),
         When::Null(index) => call.args[usize::from(index)] == 0,
         When::Own(index) => int(index) == u64::from(std::process::id()),
+        When::Internet => FAMILIES.contains(&int(0)) && TYPES.contains(&(int(1) & TYPE)),
         When::Bits { index, mask, value } => call.args[usize::from(index)] & mask == value,
     };
     if allowed { 0 } else { refused }
