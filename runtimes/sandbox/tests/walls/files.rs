@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("files::the_host_is_gone", the_host_is_gone),
     ("files::the_host_s_mounts_are_let_go", mounts_are_let_go),
     ("files::a_leaked_host_directory_is_of_no_use", leaked_directory),
+    ("files::nothing_of_ours_stays_open", nothing_stays_open),
     ("files::programs_of_the_image_cannot_run", programs_cannot_run),
     ("files::nothing_of_the_image_becomes_executable_memory", no_executable_mapping),
     ("files::every_mount_is_without_exec_dev_and_suid", every_mount_is_restricted),
@@ -139,6 +140,31 @@ fn leaked_directory() {
             );
         },
     );
+}
+
+fn nothing_stays_open() {
+    fn open() -> Vec<u64> {
+        let is_open = |fd: &u64| call(libc::SYS_fcntl, &[*fd, libc::F_GETFD as u64]).is_ok();
+        (0..256).filter(is_open).collect()
+    }
+    let volume = host_directory("open");
+    fs::create_dir(format!("{volume}/below")).expect("directory");
+    rustix::mount::mount("none", format!("{volume}/below"), "proc", rustix::mount::MountFlags::empty(), None)
+        .expect("proc");
+    let child = newborn(|| {
+        let before = open();
+        let mut sandbox = plain(image());
+        sandbox.mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]);
+        sandbox.masked_paths.push("/etc".to_owned());
+        sandbox.readonly_paths.push("/secret".to_owned());
+        let entered = pinnace_sandbox::enter(&sandbox, &[preopen("/"), preopen("/data")]).expect("enter");
+        pinnace_sandbox::filter(&None, &[]).expect("filter");
+        let ours = entered.preopens.iter().map(|fd| fd.as_raw_fd() as u64);
+        let mut expected: Vec<u64> = before.into_iter().chain(ours).collect();
+        expected.sort_unstable();
+        assert_eq!(open(), expected);
+    });
+    assert_eq!(child.end(), End::Passed);
 }
 
 fn everything() -> pinnace_plan::Capabilities {

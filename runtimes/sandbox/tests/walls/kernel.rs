@@ -15,6 +15,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("kernel::a_bind_of_a_namespace_file_is_refused", namespace_file_is_refused),
     ("kernel::a_submount_of_proc_is_left_out", submount_is_left_out),
     ("kernel::a_covered_submount_is_left_out", covered_submount_is_left_out),
+    ("kernel::the_host_s_root_comes_without", host_root),
+    ("kernel::memory_of_the_host_is_no_kernel_file_system", shared_memory),
     ("kernel::a_submount_that_was_moved_is_found", moved_submount),
     ("kernel::older_kernels_leave_out_as_much", older_kernels),
     ("kernel::later_mounts_of_the_host_stay_out", later_mounts_stay_out),
@@ -173,6 +175,30 @@ fn older_kernels() {
         });
         assert_eq!(child.end(), End::Passed, "{path}");
     }
+}
+
+/// The widest bind there is, while our own root lies over what is bound.
+fn host_root() {
+    let volume = host_directory("of-the-host");
+    for older in [&[][..], &[457, 458]] {
+        let child = newborn(|| {
+            make_older(older);
+            let mounts = [bind("/", "/host"), crate::harness::tmpfs("/data", &[])];
+            crate::harness::try_enter(|sandbox| sandbox.mounts.extend(mounts)).expect("enter");
+            // What their mount points hold on the host's disk is no more than files.
+            for gone in ["/host/proc/self", "/host/sys/kernel", "/host/dev/null", "/host/dev/pts/ptmx"] {
+                assert!(!fs::exists(gone).expect(gone), "{gone}");
+            }
+            assert!(fs::exists("/host/etc/passwd").expect("the host's"));
+            assert!(fs::exists(format!("/host{volume}")).expect("a mount of the host"));
+            assert!(!fs::exists("/host/program").expect("not the image's"));
+        });
+        assert_eq!(child.end(), End::Passed);
+    }
+}
+
+fn shared_memory() {
+    inside(|sandbox| sandbox.mounts.push(bind("/dev/shm", "/data")), |_| drop(entries("/data")));
 }
 
 /// The kernel lists mounts in the order of making, so a mount can come before the one it is on.
