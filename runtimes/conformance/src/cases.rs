@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 macro_rules! suite {
     ($programs:path) => {
         $crate::suite!(@ $programs:
-            hello_of_both_worlds arguments_and_environment exit_codes trap_with_names trap_in_a_component
+            hello_of_both_worlds arguments_and_environment exit_codes trap_with_names trap_in_a_component traps_of_the_processor
             growth_refused_then_trap growth_refused_and_coped_with no_limit_is_no_limit
             initial_memory_above_the_limit reads_a_file writes_a_file write_to_a_read_only_root
             missing_file missing_import no_start a_function_by_name an_unknown_function
-            a_function_of_a_component stdin_to_its_end busy_loop_ends_at_once sleeping_guests_end_at_once
+            a_function_of_a_component stdin_to_its_end stdin_that_waits busy_loop_ends_at_once sleeping_guests_end_at_once
             one_thread_while_asleep closed_stdout_is_no_signal garbage_artifact refused_inputs
             names_from_the_containers_files names_that_nobody_knows
         );
@@ -103,6 +103,18 @@ pub fn trap_with_names(programs: &Programs) {
 /// In a component too.
 pub fn trap_in_a_component(programs: &Programs) {
     trapped(&ended(programs, &guests::trap_p2(), &Setting::default()));
+}
+
+/// A fault of guest code is a trap, though every signal ends the process otherwise.
+pub fn traps_of_the_processor(programs: &Programs) {
+    for (guest, function) in
+        [(guests::out_of_bounds_p1(), "read_the_horizon"), (guests::overflow_p1(), "dig_deeper")]
+    {
+        let ended = ended(programs, &guest, &Setting::default());
+        assert_eq!(ended.cause, Some(ExitCause::Trapped), "{ended:?}");
+        assert_eq!(ended.code, 134, "{ended:?}");
+        assert!(ended.stderr.contains(function), "no {function} in: {}", ended.stderr);
+    }
 }
 
 /// A guest that dies of a refused growth is out of memory, and its user learns of which limit.
@@ -227,6 +239,26 @@ pub fn stdin_to_its_end(programs: &Programs) {
     }
 }
 
+/// A guest waits for its stdin without a thread, gets each word as it comes, and ends at once.
+pub fn stdin_that_waits(programs: &Programs) {
+    let setting = Setting { stdin_stays_open: true, ..Setting::default() };
+    for guest in [guests::echo_stdin_p1(), guests::echo_stdin_p2()] {
+        let mut running = started(programs, &guest, &setting);
+        for word in ["one\n", "two\n"] {
+            // Long enough for the guest to run out of input.
+            std::thread::sleep(Duration::from_millis(30));
+            running.write_stdin(word.as_bytes()).expect("it reads");
+            assert_eq!(running.read_stdout(word.len()).expect("it answers"), word);
+        }
+        assert_eq!(threads(&running), 1);
+        ends_at_once(running);
+    }
+}
+
+fn threads(running: &Running) -> usize {
+    std::fs::read_dir(format!("/proc/{}/task", running.pid())).expect("it lives").count()
+}
+
 #[track_caller]
 fn ends_at_once(running: Running) {
     running.signal(Signal::TERM).expect("it lives");
@@ -258,8 +290,7 @@ pub fn one_thread_while_asleep(programs: &Programs) {
     for guest in [guests::sleep_p1(), guests::sleep_p2()] {
         let mut running = started(programs, &guest, &Setting::default());
         running.read_stdout(6).expect("speaks");
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", running.pid())).expect("it lives").count();
-        assert_eq!(tasks, 1);
+        assert_eq!(threads(&running), 1);
         running.signal(Signal::TERM).expect("it lives");
         running.wait().expect("ends");
     }

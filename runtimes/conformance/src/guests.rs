@@ -51,6 +51,18 @@ pub fn trap_p2() -> Vec<u8> {
     component(&trap_p1())
 }
 
+/// Reads beyond its memory in `read_the_horizon`.
+#[must_use]
+pub fn out_of_bounds_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/out_of_bounds.wat"))
+}
+
+/// Calls `dig_deeper` from itself until the stack is used up.
+#[must_use]
+pub fn overflow_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/overflow.wat"))
+}
+
 /// Prints "ready\n", then loops without calling the host.
 #[must_use]
 pub fn busy_p1() -> Vec<u8> {
@@ -198,6 +210,8 @@ mod tests {
             super::missing_import_p1(),
             super::missing_import_p2(),
             super::late_word_p1(),
+            super::out_of_bounds_p1(),
+            super::overflow_p1(),
             super::lookup_p2("db.test"),
             super::function_export_p1(),
         ] {

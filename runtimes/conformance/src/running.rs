@@ -22,6 +22,8 @@ const LIMIT: RawFd = fds::FIRST_FREE + 2;
 pub struct Running {
     child: Child,
     control: OwnedFd,
+    /// `None` if it was closed from the start.
+    stdin: Option<File>,
     /// `None` once it was closed.
     stdout: Option<File>,
     stderr: File,
@@ -78,9 +80,9 @@ impl Programs {
         drop((theirs, stdin, out, err));
         // Shorter than a pipe is long, so nobody waits.
         input.write_all(setting.stdin).map_err(DriveError::Talk)?;
-        drop(input);
+        let stdin = setting.stdin_stays_open.then_some(input);
 
-        let mut running = Running { child, control, stdout: Some(stdout), stderr, root };
+        let mut running = Running { child, control, stdin, stdout: Some(stdout), stderr, root };
         match running.report()? {
             Some(Report::Ready) => {}
             Some(Report::Failed(failure)) => {
@@ -115,6 +117,14 @@ impl Running {
             stdout.read_exact(&mut bytes).map_err(DriveError::Talk)?;
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Writes to its stdin, if that stayed open.
+    ///
+    /// # Errors
+    /// When nobody reads it any more.
+    pub fn write_stdin(&mut self, bytes: &[u8]) -> Result<(), DriveError> {
+        self.stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(bytes)).map_err(DriveError::Talk)
     }
 
     /// Stops listening to its stdout.

@@ -17,6 +17,8 @@ pub struct Setting<'a> {
     pub uid: u32,
     /// What is on stdin.
     pub stdin: &'a [u8],
+    /// Whether stdin stays open after that.
+    pub stdin_stays_open: bool,
     /// The memory limit, as a cgroup file would have it.
     pub limit: Option<&'a str>,
     /// The export to call.
@@ -32,6 +34,7 @@ impl Default for Setting<'_> {
             writable: true,
             uid: 65534,
             stdin: b"",
+            stdin_stays_open: false,
             limit: None,
             function: None,
         }

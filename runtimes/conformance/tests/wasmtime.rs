@@ -4,8 +4,7 @@
 use pinnace_conformance::Programs;
 
 fn programs() -> Programs {
-    let path =
-        |name| std::env::var_os(name).unwrap_or_else(|| panic!("set {name} to the program's path")).into();
+    let path = |name| std::env::var_os(name).expect(name).into();
     Programs { runner: path("PINNACE_RUNNER"), compiler: path("PINNACE_COMPILER") }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::error::CompileError;
 use pinnace_plan::Kind;
-use wasmparser::{ComponentExternalKind, Encoding, ExternalKind, Parser, Payload, TypeRef};
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, TypeRef};
 
 const MAGIC: &[u8] = b"\0asm";
 
