@@ -350,3 +350,20 @@ pub fn names_from_the_containers_files(programs: &Programs) {
 pub fn names_that_nobody_knows(programs: &Programs) {
     exited(&ended(programs, &guests::lookup_p2("nowhere.test"), &Setting::default()), 118);
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_case_is_in_the_suite() {
+        let source = include_str!("cases.rs");
+        let (_, rest) = source.split_once("$crate::suite!(@ $programs:").expect("the macro's list");
+        let (list, _) = rest.split_once(");").expect("the end of the list");
+        let listed: Vec<&str> = list.split_whitespace().collect();
+        let cases = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub fn ")?.strip_suffix("(programs: &Programs) {"));
+        let missing: Vec<&str> = cases.filter(|case| !listed.contains(case)).collect();
+        assert!(missing.is_empty(), "not in the suite: {missing:?}");
+        assert!(listed.len() > 25, "{listed:?}");
+    }
+}

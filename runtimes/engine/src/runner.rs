@@ -32,8 +32,11 @@ pub fn run<E: Engine>() -> ExitCode
 where
     E::Error: 'static,
 {
+    // Before anything else, so that no neighbour finds a moment to look in.
+    let hardened = pinnace_sandbox::harden();
+    signals::install();
     match Control::inherit() {
-        Some(control) => live::<E>(&control),
+        Some(control) => live::<E>(&control, hardened),
         None => command_line::<E>(),
     }
 }
@@ -52,11 +55,11 @@ fn command_line<E: Engine>() -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-fn live<E: Engine>(control: &Control) -> ExitCode
+fn live<E: Engine>(control: &Control, hardened: Result<(), SandboxError>) -> ExitCode
 where
     E::Error: 'static,
 {
-    let prepared = match prepare::<E>(control) {
+    let prepared = match prepare::<E>(control, hardened) {
         Ok(prepared) => prepared,
         Err(error) => {
             // A server that cannot hear it sees the exit.
@@ -77,12 +80,14 @@ where
 }
 
 /// Everything up to the guest's door.
-fn prepare<E: Engine>(control: &Control) -> Result<E::Prepared, BirthError<E::Error>>
+fn prepare<E: Engine>(
+    control: &Control,
+    hardened: Result<(), SandboxError>,
+) -> Result<E::Prepared, BirthError<E::Error>>
 where
     E::Error: 'static,
 {
-    pinnace_sandbox::harden()?;
-    signals::install();
+    hardened?;
     let plan: Plan = inherited::read(fds::PLAN)?;
     let given = take(&plan)?;
     let entered = pinnace_sandbox::enter(&plan.sandbox, &plan.guest.preopens)?;
