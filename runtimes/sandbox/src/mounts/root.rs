@@ -43,7 +43,16 @@ pub(crate) fn attach(root: OwnedFd) -> Result<OwnedFd, SandboxError> {
 
 /// Unmounts an attached mount with all that is on it, by the descriptor of its root.
 pub(super) fn take_off(mount: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    unmount(format!("/proc/self/fd/{}", mount.as_raw_fd()), UnmountFlags::DETACH)
+    let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
+    unmount(&path, UnmountFlags::DETACH)?;
+    // If something lay exactly over its root, that is what went: once more, until there is nothing at the path.
+    loop {
+        match unmount(&path, UnmountFlags::DETACH) {
+            Ok(()) => {}
+            Err(Errno::INVAL) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 fn lay_over(root: BorrowedFd<'_>) -> rustix::io::Result<()> {

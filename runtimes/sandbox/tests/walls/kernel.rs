@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("kernel::a_submount_of_proc_is_left_out", submount_is_left_out),
     ("kernel::a_covered_submount_is_left_out", covered_submount_is_left_out),
     ("kernel::the_host_s_root_comes_without", host_root),
+    ("kernel::none_is_even_covered", not_even_covered),
     ("kernel::memory_of_the_host_is_no_kernel_file_system", shared_memory),
     ("kernel::a_submount_that_was_moved_is_found", moved_submount),
     ("kernel::older_kernels_leave_out_as_much", older_kernels),
@@ -194,6 +195,38 @@ fn host_root() {
             assert!(!fs::exists("/host/program").expect("not the image's"));
         });
         assert_eq!(child.end(), End::Passed);
+    }
+}
+
+/// Looked at from outside: what is covered by something else, and cannot be seen from inside, is not there either.
+fn not_even_covered() {
+    let volume = host_directory("layers");
+    let none = MountFlags::empty();
+    for name in ["a", "b"] {
+        fs::create_dir_all(format!("{volume}/{name}/deep")).expect("directory");
+        mount("none", format!("{volume}/{name}/deep"), "proc", none, None).expect("proc");
+    }
+    // One below a mount, one exactly below it.
+    mount("none", format!("{volume}/a"), "tmpfs", none, None).expect("tmpfs");
+    mount("none", format!("{volume}/b/deep"), "tmpfs", none, None).expect("tmpfs");
+    for older in [&[][..], &[457, 458]] {
+        for source in [volume.as_str(), "/"] {
+            let (mut ours, mut theirs) = crate::harness::pair();
+            let child = newborn(|| {
+                make_older(older);
+                let mounts = [bind(source, "/host"), bind(source, "/data")];
+                crate::harness::try_enter(|sandbox| sandbox.mounts.extend(mounts)).expect("enter");
+                theirs.write_all(b"r").expect("tell");
+                theirs.read_exact(&mut [0]).expect("released");
+            });
+            ours.read_exact(&mut [0]).expect("entered");
+            let table = fs::read_to_string(format!("/proc/{}/mountinfo", child.0)).expect("mountinfo");
+            for kind in ["proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "nsfs"] {
+                assert!(!table.contains(&format!(" - {kind} ")), "{source}: {table}");
+            }
+            ours.write_all(b"g").expect("release");
+            assert_eq!(child.end(), End::Passed);
+        }
     }
 }
 
