@@ -70,3 +70,15 @@ pub fn config() -> Config {
     config.concurrency_support(false);
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_is_built() {
+        let lock = include_str!("../../../../Cargo.lock");
+        let locked = format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"\n");
+        assert!(lock.contains(&locked), "Cargo.lock has another version than {WASMTIME}");
+    }
+}
