@@ -20,6 +20,7 @@ use containerd_client::types::v1::Process;
 pub use containerd_client::types::v1::Status as State;
 use prost_types::Any;
 use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 use tonic::Status;
 
@@ -43,6 +44,7 @@ pub struct Container<'node> {
     id: String,
     pid: u32,
     asked: Instant,
+    created: Instant,
     stdin: Option<Input>,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
@@ -57,7 +59,7 @@ impl<'node> Container<'node> {
         asked: Instant,
         (stdin, stdout, stderr): (Option<Input>, Option<Pipe>, Option<Pipe>),
     ) -> Self {
-        Self { node, id, pid, asked, stdin, stdout, stderr, deleted: false }
+        Self { node, id, pid, asked, created: Instant::now(), stdin, stdout, stderr, deleted: false }
     }
 
     /// The container's id.
@@ -124,6 +126,21 @@ impl<'node> Container<'node> {
     pub fn wait(&self) -> u32 {
         let wait = WaitRequest { container_id: self.id.clone(), ..Default::default() };
         self.client().answer(self.client().tasks().wait(request(wait))).expect("wait").exit_status
+    }
+
+    /// Waits for its exit beside whatever the caller does; the receiver gets the moment the answer came.
+    #[must_use]
+    pub fn watch(&self) -> Receiver<Instant> {
+        let (told, ended) = mpsc::channel();
+        let mut tasks = self.client().tasks();
+        let wait = WaitRequest { container_id: self.id.clone(), ..Default::default() };
+        self.client().runtime().spawn(async move {
+            if tasks.wait(request(wait)).await.is_ok() {
+                // Nobody listens any more: then nobody wants to know.
+                let _unheard = told.send(Instant::now());
+            }
+        });
+        ended
     }
 
     /// Starts it, waits for its end, deletes it.
@@ -215,6 +232,12 @@ impl<'node> Container<'node> {
     #[must_use]
     pub fn stderr(&self) -> &Pipe {
         self.stderr.as_ref().expect("a container with FIFOs")
+    }
+
+    /// How long Create took.
+    #[must_use]
+    pub fn create_took(&self) -> Duration {
+        self.created.duration_since(self.asked)
     }
 
     /// The time from asking for Create to the first byte of stdout, if there was one.

@@ -121,10 +121,18 @@ impl Node {
     /// If containerd refuses it.
     #[must_use]
     pub fn image(&self, image: &build::Image) -> Image {
-        let name = self.image_name();
+        self.image_named(&self.image_name(), image)
+    }
+
+    /// Imports an image under a name for the reader's eyes and unpacks it.
+    ///
+    /// # Panics
+    /// If containerd refuses it.
+    #[must_use]
+    pub fn image_named(&self, name: &str, image: &build::Image) -> Image {
         let mut archive = Vec::new();
-        image.archive(&name, &mut archive).expect("an archive");
-        self.import(&name, &archive)
+        image.archive(name, &mut archive).expect("an archive");
+        self.import(name, &archive)
     }
 
     /// Imports an index of images and unpacks the first.

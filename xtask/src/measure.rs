@@ -7,6 +7,10 @@ use crate::demo::{newest, on};
 use crate::error::Error;
 use crate::run::{self, say};
 use crate::{paths, programs, tools};
+use std::path::PathBuf;
+
+/// Its program; found beside runc, for it is no part of what is shipped.
+const NULL_SHIM: &str = "containerd-shim-null-v1";
 
 /// How much to measure, and for whom.
 #[derive(clap::Args)]
@@ -24,7 +28,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Error> {
     let brought = tools::bring()?;
     let version = newest(&brought)?;
     programs::build()?;
-    null_shim()?;
+    tools::link(&null_shim()?, NULL_SHIM)?;
     say("build the measurement");
     run::loud(run::cargo().args(["build", "--quiet", "--locked", "--release"]).args([
         "--config=profile.release.lto=false",
@@ -32,7 +36,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Error> {
         "--bin=measure",
     ]))?;
     let mut command = on(&version, run::program(paths::target().join("release/measure")));
-    command.args(["--cycles", &options.cycles.to_string()]);
+    command.arg(options.cycles.to_string());
     if options.json {
         command.arg("--json");
     }
@@ -40,7 +44,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Error> {
 }
 
 /// The floor: a shim of the stock crate that answers the task API and runs nothing.
-fn null_shim() -> Result<(), Error> {
+fn null_shim() -> Result<PathBuf, Error> {
     say("build the null shim");
     let manifest = paths::root().join("e2e/null-shim/Cargo.toml");
     let output = paths::target().join("null-shim");
@@ -49,6 +53,7 @@ fn null_shim() -> Result<(), Error> {
             .args(["build", "--quiet", "--release", "--locked", "--manifest-path"])
             .arg(manifest)
             .arg("--target-dir")
-            .arg(output),
-    )
+            .arg(&output),
+    )?;
+    Ok(output.join("release").join(NULL_SHIM))
 }

@@ -122,7 +122,7 @@ fn helper(package: &str, program: &str) -> Result<(), Error> {
 }
 
 /// Points `target/tools/<name>` at a file or directory, whatever it pointed at before.
-fn link(to: &Path, name: &str) -> Result<(), Error> {
+pub(crate) fn link(to: &Path, name: &str) -> Result<(), Error> {
     let dir = paths::tools();
     fs::create_dir_all(&dir).map_err(Error::file("mkdir", &dir))?;
     let fresh: PathBuf = dir.join(format!(".{name}.{}", std::process::id()));

@@ -32,13 +32,17 @@ fn main() {
 fn module_in_a_root_filesystem(node: &Node) {
     let image =
         build::Image::rootfs().file("/hello.wasm", guests::hello_p1(), 0o755).entrypoint(["/hello.wasm"]);
-    Show::new("A WASI preview 1 module, as a file in an ordinary root filesystem").run(node, &image, 0);
+    Show::new("hello", "A WASI preview 1 module, as a file in an ordinary root filesystem")
+        .run(node, &image, 0);
 }
 
 fn component_as_an_artifact(node: &Node) {
     let image = build::Image::artifact(WasmMedia::Component, guests::hello_p2()).entrypoint(["hello"]);
-    Show::new("A WASI preview 2 component, as an OCI artifact: one Wasm layer, no root filesystem")
-        .run(node, &image, 0);
+    Show::new(
+        "component",
+        "A WASI preview 2 component, as an OCI artifact: one Wasm layer, no root filesystem",
+    )
+    .run(node, &image, 0);
 }
 
 fn program_written_in_rust(node: &Node) {
@@ -48,7 +52,7 @@ fn program_written_in_rust(node: &Node) {
     fs::create_dir(&data).expect("a directory to mount");
     fs::write(data.join("log.txt"), "wind nor-west, fresh\ncourse south by east\n").expect("a file to read");
     let image = build::Image::rootfs().file("/report.wasm", wasm, 0o755).entrypoint(["/report.wasm"]);
-    Show::new("A program written in Rust, with a mounted file, arguments and environment")
+    Show::new("report", "A program written in Rust, with a mounted file, arguments and environment")
         .mount(&data, "/data")
         .env("GREETING=ahoy")
         .args(["/report.wasm", "/data/log.txt", "all", "well"])
@@ -58,5 +62,5 @@ fn program_written_in_rust(node: &Node) {
 fn module_that_traps(node: &Node) {
     let image =
         build::Image::rootfs().file("/trap.wasm", guests::trap_p1(), 0o755).entrypoint(["/trap.wasm"]);
-    Show::new("A module that traps: a backtrace by name, and exit code 134").run(node, &image, 134);
+    Show::new("trap", "A module that traps: a backtrace by name, and exit code 134").run(node, &image, 134);
 }

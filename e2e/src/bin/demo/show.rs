@@ -9,13 +9,14 @@ use std::time::Instant;
 /// What to show.
 pub(crate) struct Show {
     title: &'static str,
+    name: &'static str,
     options: Vec<String>,
     args: Vec<String>,
 }
 
 impl Show {
-    pub(crate) fn new(title: &'static str) -> Self {
-        Self { title, options: Vec::new(), args: Vec::new() }
+    pub(crate) fn new(name: &'static str, title: &'static str) -> Self {
+        Self { title, name, options: Vec::new(), args: Vec::new() }
     }
 
     /// With a host directory, read-only.
@@ -40,7 +41,7 @@ impl Show {
     /// Runs it twice: the first run of an image compiles it, the second finds it compiled.
     pub(crate) fn run(self, node: &Node, image: &build::Image, code: i32) {
         println!("\x1b[1m{}\x1b[0m", self.title);
-        let image = node.image(image);
+        let image = node.image_named(&format!("docker.io/demo/{}:1", self.name), image);
         self.once(node, image.name(), code, "compiled on the way");
         self.once(node, image.name(), code, "from the cache");
         println!();
