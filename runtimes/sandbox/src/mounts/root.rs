@@ -4,7 +4,7 @@ use super::attr::{self, Change, Reach};
 use super::kernel::KernelFileSystems;
 use super::query;
 use crate::SandboxError;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree,
@@ -41,20 +41,6 @@ pub(crate) fn attach(root: OwnedFd) -> Result<OwnedFd, SandboxError> {
     Ok(own)
 }
 
-/// Unmounts an attached mount with all that is on it, by the descriptor of its root.
-pub(super) fn take_off(mount: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
-    unmount(&path, UnmountFlags::DETACH)?;
-    // If something lay exactly over its root, that is what went: once more, until there is nothing at the path.
-    loop {
-        match unmount(&path, UnmountFlags::DETACH) {
-            Ok(()) => {}
-            Err(Errno::INVAL) => return Ok(()),
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
 fn lay_over(root: BorrowedFd<'_>) -> rustix::io::Result<()> {
     move_mount(root, c"", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
@@ -69,9 +55,31 @@ pub(crate) fn make_read_only(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
 /// Makes `root` the `/` of the process and lets go of everything of the host's.
 pub(crate) fn enter(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
     let pivot = |errno: Errno| SandboxError::Pivot(errno.into());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let host = openat(CWD, "/", flags, Mode::empty()).map_err(pivot)?;
     fchdir(root).map_err(pivot)?;
-    // The old root goes on top of the new one: no directory is needed for it, and "." is it now.
+    // The old root goes on top of the new one: no directory is needed for it.
     pivot_root(".", ".").map_err(pivot)?;
-    unmount(".", UnmountFlags::DETACH).map_err(|errno| SandboxError::DetachHost(errno.into()))?;
+    fchdir(&host).map_err(pivot)?;
+    take_all_off(".").map_err(|errno| SandboxError::DetachHost(errno.into()))?;
     chdir("/").map_err(pivot)
+}
+
+/// Unmounts an attached mount with all that is on it, by the descriptor of its root.
+pub(super) fn take_off(mount: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    take_all_off(&format!("/proc/self/fd/{}", mount.as_raw_fd()))
+}
+
+/// Unmounts what `path` leads to. What lies exactly over its root goes first, for the kernel takes the topmost; so
+/// it is asked until there is nothing of it left.
+fn take_all_off(path: &str) -> rustix::io::Result<()> {
+    unmount(path, UnmountFlags::DETACH)?;
+    loop {
+        match unmount(path, UnmountFlags::DETACH) {
+            Ok(()) => {}
+            // The mount itself is in no namespace any more.
+            Err(Errno::INVAL) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
 }

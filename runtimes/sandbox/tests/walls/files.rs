@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("files::symlinks_of_the_image_lead_nowhere_else", symlinks_stay_inside),
     ("files::the_host_is_gone", the_host_is_gone),
     ("files::the_host_s_mounts_are_let_go", mounts_are_let_go),
+    ("files::a_covered_host_is_gone_too", covered_host),
     ("files::a_leaked_host_directory_is_of_no_use", leaked_directory),
     ("files::nothing_of_ours_stays_open", nothing_stays_open),
     ("files::programs_of_the_image_cannot_run", programs_cannot_run),
@@ -119,6 +120,29 @@ fn mounts_are_let_go() {
     ours.write_all(b"g").expect("release");
     assert_eq!(child.end(), End::Passed);
     assert!(unmounted, "the process still holds the host's mounts");
+}
+
+/// A host whose `/` is covered, for whoever comes later, by something that we do not see.
+fn covered_host() {
+    let (mut ours, mut theirs) = pair();
+    let child = newborn(|| {
+        let none = rustix::mount::MountFlags::empty();
+        // In this namespace only.
+        let private =
+            rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", private).expect("private");
+        rustix::mount::mount("none", "/", "tmpfs", none, None).expect("tmpfs over /");
+        pinnace_sandbox::enter(&plain(image()), &[]).expect("enter");
+        assert!(fs::exists("/program").expect("the image"));
+        assert!(!fs::exists("/../mnt").expect("the host"));
+        theirs.write_all(b"i").expect("tell");
+        theirs.read_exact(&mut [0]).expect("released");
+    });
+    ours.read_exact(&mut [0]).expect("entered");
+    let table = fs::read_to_string(format!("/proc/{}/mountinfo", child.0)).expect("mountinfo");
+    assert_eq!(table.lines().count(), 1, "{table}");
+    ours.write_all(b"g").expect("release");
+    assert_eq!(child.end(), End::Passed);
 }
 
 fn leaked_directory() {
