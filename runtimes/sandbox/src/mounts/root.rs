@@ -26,10 +26,11 @@ pub(crate) fn make_private() -> Result<(), SandboxError> {
 /// holds `/` still sees the host's; the new root is reached by its descriptor only.
 pub(crate) fn attach(root: OwnedFd) -> Result<OwnedFd, SandboxError> {
     let failed = |errno: Errno| SandboxError::AttachRoot(errno.into());
+    lay_over(root.as_fd()).map_err(failed)?;
+    // Now that it is in a namespace, the kernel tells what it is.
     if let Some(filesystem) = KernelFileSystems::default().name_of(root.as_fd()).map_err(failed)? {
         return Err(SandboxError::RootIsKernelFileSystem { filesystem });
     }
-    lay_over(root.as_fd()).map_err(failed)?;
     // An older kernel does not tell.
     if query::nothing_on(root.as_fd()).unwrap_or(false) {
         return Ok(root);
