@@ -162,14 +162,22 @@ impl<'node> Container<'node> {
     /// # Errors
     /// With containerd's answer; the container is still there then.
     pub fn delete(&mut self) -> Result<u32, Status> {
-        let delete = DeleteTaskRequest { container_id: self.id.clone() };
-        let answer = self.client().answer(self.client().tasks().delete(request(delete)))?;
+        let code = self.delete_task()?;
         self.deleted = true;
         forget(self.client(), &self.id);
-        Ok(answer.exit_status)
+        Ok(code)
     }
 
-    /// Removes containerd's records of a container whose task containerd has already cleaned up.
+    /// Deletes the task alone; [`Container::forget`] must follow.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn delete_task(&self) -> Result<u32, Status> {
+        let delete = DeleteTaskRequest { container_id: self.id.clone() };
+        Ok(self.client().answer(self.client().tasks().delete(request(delete)))?.exit_status)
+    }
+
+    /// Removes containerd's records of a container whose task is gone.
     pub fn forget(mut self) {
         self.deleted = true;
         forget(self.client(), &self.id);
