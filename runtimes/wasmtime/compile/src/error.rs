@@ -55,7 +55,7 @@ pub(crate) enum CompileError {
     },
     /// The end is missing.
     #[error(
-        "{name} is truncated: it ends in the middle of a section after {length} bytes; build or copy it anew"
+        "{name} is truncated: it ends in the middle of a section, after {length} bytes; build or copy it anew"
     )]
     Truncated {
         /// The file.
@@ -64,13 +64,22 @@ pub(crate) enum CompileError {
         length: usize,
     },
     /// Not what the format says.
-    #[error("{name} is not valid WebAssembly, or uses a proposal that wasmtime does not offer")]
+    #[error("{name} is not valid WebAssembly; build it anew, or with older tools")]
     Invalid {
         /// The file.
         name: String,
         /// Why.
         #[source]
         source: wasmparser::BinaryReaderError,
+    },
+    /// A proposal that is off, found by Wasmtime; the source names it.
+    #[error("{name} uses a proposal that is not offered; build it without")]
+    Unsupported {
+        /// The file.
+        name: String,
+        /// Why.
+        #[source]
+        source: wasmtime::Error,
     },
     /// A proposal that is off.
     #[error("{name} uses {proposal}, which is not offered; build it without")]
@@ -91,7 +100,7 @@ pub(crate) enum CompileError {
         exports: String,
     },
     /// The compiler refused it.
-    #[error("wasmtime cannot compile {name}")]
+    #[error("wasmtime cannot compile {name}; build it anew")]
     Compile {
         /// The file.
         name: String,

@@ -1,11 +1,11 @@
 //! What a file is, before it costs a compile: its kind, and why not.
 //!
-//! Only the outermost sections are looked at, function bodies are passed over: this takes no longer than
-//! reading the file once.
+//! Only sections are looked at, function bodies are passed over: this takes no longer than reading the file
+//! once. What is wrong inside a body is the compiler's to tell.
 
 use crate::error::CompileError;
 use pinnace_plan::Kind;
-use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, TypeRef};
+use wasmparser::{Chunk, ComponentExternalKind, Encoding, Parser, Payload, TypeRef};
 
 const MAGIC: &[u8] = b"\0asm";
 
@@ -14,100 +14,120 @@ const RUN: &str = "wasi:cli/run@0.2.";
 
 /// What to compile the bytes as.
 pub(crate) fn inspect(name: &str, bytes: &[u8]) -> Result<Kind, CompileError> {
-    let name = || name.to_owned();
     header(name, bytes)?;
-    let mut depth = 0_u32;
-    let mut kind = Kind::Module;
-    let mut exports: Vec<String> = Vec::new();
-    for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|source| broken(name, bytes, source))?;
+    let mut found = Found { kind: Kind::Module, exports: Vec::new() };
+    let mut outer: Vec<Parser> = Vec::new();
+    let mut parser = Parser::new(0);
+    let mut rest = bytes;
+    loop {
+        let chunk = parser.parse(rest, rest.is_empty());
+        let (consumed, payload) = match chunk.map_err(|source| invalid(name, source))? {
+            Chunk::Parsed { consumed, payload } => (consumed, payload),
+            // All bytes are there, and they were not enough.
+            Chunk::NeedMoreData(_) => return Err(truncated(name, bytes)),
+        };
+        rest = &rest[consumed..];
         match payload {
-            Payload::Version { encoding: Encoding::Component, .. } if depth == 0 => kind = Kind::Component,
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ModuleSection { parser: inner, .. }
+            | Payload::ComponentSection { parser: inner, .. } => {
+                outer.push(std::mem::replace(&mut parser, inner));
+            }
+            Payload::End(_) => match outer.pop() {
+                Some(next) => parser = next,
+                None => return found.judge(name),
+            },
+            payload => found.look(name, outer.is_empty(), payload)?,
+        }
+    }
+}
+
+/// What was seen so far.
+struct Found {
+    kind: Kind,
+    /// Functions and instances that the outermost component exports.
+    exports: Vec<String>,
+}
+
+impl Found {
+    fn look(&mut self, name: &str, outermost: bool, payload: Payload<'_>) -> Result<(), CompileError> {
+        match payload {
+            Payload::Version { encoding: Encoding::Component, .. } if outermost => {
+                self.kind = Kind::Component;
+            }
             Payload::MemorySection(memories) => {
                 for memory in memories {
-                    shared(name, memory.map_err(|source| broken(name, bytes, source))?.shared)?;
+                    unshared(name, memory.map_err(|source| invalid(name, source))?.shared)?;
                 }
             }
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    let import = import.map_err(|source| broken(name, bytes, source))?;
-                    if let TypeRef::Memory(memory) = import.ty {
-                        shared(name, memory.shared)?;
+                    if let TypeRef::Memory(memory) = import.map_err(|source| invalid(name, source))?.ty {
+                        unshared(name, memory.shared)?;
                     }
                 }
             }
-            Payload::ComponentExportSection(section) if depth == 0 => {
+            Payload::ComponentExportSection(section) if outermost => {
                 for export in section {
-                    let export = export.map_err(|source| broken(name, bytes, source))?;
-                    if export.kind == ComponentExternalKind::Instance
-                        || export.kind == ComponentExternalKind::Func
-                    {
-                        exports.push(export.name.name.to_owned());
+                    let export = export.map_err(|source| invalid(name, source))?;
+                    if matches!(export.kind, ComponentExternalKind::Instance | ComponentExternalKind::Func) {
+                        self.exports.push(export.name.name.to_owned());
                     }
                 }
             }
             _ => {}
         }
+        Ok(())
     }
-    if kind == Kind::Component && !exports.iter().any(|export| export.starts_with(RUN)) {
-        let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-        return Err(CompileError::World { name: name(), exports });
+
+    fn judge(self, name: &str) -> Result<Kind, CompileError> {
+        if self.kind == Kind::Component && !self.exports.iter().any(|export| export.starts_with(RUN)) {
+            let exports =
+                if self.exports.is_empty() { "nothing".to_owned() } else { self.exports.join(", ") };
+            return Err(CompileError::World { name: name.to_owned(), exports });
+        }
+        Ok(self.kind)
     }
-    Ok(kind)
 }
 
 /// Tells what a file is that does not begin as Wasm does.
-fn header(name: impl Fn() -> String, bytes: &[u8]) -> Result<(), CompileError> {
+fn header(name: &str, bytes: &[u8]) -> Result<(), CompileError> {
+    let file = || name.to_owned();
+    let text = bytes.trim_ascii_start();
     if bytes.is_empty() {
-        return Err(CompileError::Empty { name: name() });
-    }
-    if bytes.starts_with(b"\x7fELF") {
-        return Err(CompileError::Native { name: name() });
-    }
-    if !bytes.starts_with(MAGIC) {
-        let text = bytes.trim_ascii_start();
-        return Err(
-            if text.starts_with(b"(module") || text.starts_with(b"(component") || text.starts_with(b";;") {
-                CompileError::Text { name: name() }
-            } else if MAGIC.starts_with(bytes) {
-                CompileError::Truncated { name: name(), length: bytes.len() }
-            } else {
-                CompileError::NotWasm { name: name(), start: bytes.iter().copied().take(4).collect() }
-            },
-        );
-    }
-    match bytes.get(4..8) {
-        None => Err(CompileError::Truncated { name: name(), length: bytes.len() }),
-        // A core module, or a component.
-        Some([1, 0, 0, 0] | [0x0d, 0, 1, 0]) => Ok(()),
-        Some(&[a, b, c, d]) => {
-            Err(CompileError::Version { name: name(), version: u32::from_le_bytes([a, b, c, d]) })
-        }
-        Some(_) => Err(CompileError::Truncated { name: name(), length: bytes.len() }),
-    }
-}
-
-/// A parser's error as one of ours: an end too soon is told apart.
-pub(crate) fn broken(
-    name: impl Fn() -> String,
-    bytes: &[u8],
-    source: wasmparser::BinaryReaderError,
-) -> CompileError {
-    // The parser says "end-of-file" also where a section is shorter than its contents; only what runs over
-    // the end of the file itself is cut off.
-    if source.message().contains("unexpected end") && source.offset() >= bytes.len().saturating_sub(16) {
-        CompileError::Truncated { name: name(), length: bytes.len() }
+        Err(CompileError::Empty { name: file() })
+    } else if bytes.starts_with(b"\x7fELF") {
+        Err(CompileError::Native { name: file() })
+    } else if [&b"(module"[..], b"(component", b";;", b"(;"].iter().any(|start| text.starts_with(start)) {
+        Err(CompileError::Text { name: file() })
+    } else if !bytes.starts_with(MAGIC) && !MAGIC.starts_with(bytes) {
+        Err(CompileError::NotWasm { name: file(), start: bytes.iter().copied().take(4).collect() })
     } else {
-        CompileError::Invalid { name: name(), source }
+        match bytes.get(4..8) {
+            // A core module, or a component.
+            Some([1, 0, 0, 0] | [0x0d, 0, 1, 0]) => Ok(()),
+            Some(&[a, b, c, d]) => {
+                Err(CompileError::Version { name: file(), version: u32::from_le_bytes([a, b, c, d]) })
+            }
+            _ => Err(truncated(name, bytes)),
+        }
     }
 }
 
-fn shared(name: impl Fn() -> String, shared: bool) -> Result<(), CompileError> {
+fn truncated(name: &str, bytes: &[u8]) -> CompileError {
+    CompileError::Truncated { name: name.to_owned(), length: bytes.len() }
+}
+
+fn invalid(name: &str, source: wasmparser::BinaryReaderError) -> CompileError {
+    CompileError::Invalid { name: name.to_owned(), source }
+}
+
+/// Wasmtime would compile a module with a shared memory and then refuse to make the memory.
+fn unshared(name: &str, shared: bool) -> Result<(), CompileError> {
     if shared {
-        // Wasmtime compiles such a module and then refuses to make the memory.
-        Err(CompileError::Proposal { name: name(), proposal: "shared memory (the threads proposal)" })
+        Err(CompileError::Proposal {
+            name: name.to_owned(),
+            proposal: "shared memory (the threads proposal)",
+        })
     } else {
         Ok(())
     }

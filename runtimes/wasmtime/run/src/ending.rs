@@ -26,7 +26,7 @@ pub(crate) fn ending(result: wasmtime::Result<u8>, refused: Option<u64>) -> Exit
         }
         None => {
             // The error's own long form holds the backtrace, with names and, if the module has them, lines.
-            let _ = writeln!(story, "{error:?}");
+            let _ = writeln!(story, "{}", format!("{error:?}").trim_end());
             ExitCause::Trapped
         }
     };
