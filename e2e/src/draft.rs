@@ -3,6 +3,7 @@
 use crate::client::{Client, NAMESPACE, request};
 use crate::container::{Container, Ended};
 use crate::image::{Image, SNAPSHOTTER, kept};
+use crate::log::OTHERS;
 use crate::node::Node;
 use crate::stdio::{Input, Pipe};
 use crate::{PINNACE, spec};
@@ -51,6 +52,9 @@ impl<'node> Draft<'node> {
     /// Another runtime than Pinnace.
     #[must_use]
     pub fn runtime(mut self, name: &str) -> Self {
+        if !name.starts_with("io.containerd.wasm") {
+            OTHERS.iter().for_each(|text| self.node.expect_log(text));
+        }
         name.clone_into(&mut self.runtime);
         self
     }

@@ -8,8 +8,6 @@ use std::fs;
 fn busybox(node: &Node) -> Image {
     let program =
         fs::read(pinnace_e2e::places::tools().join("busybox")).expect("busybox; run `cargo xtask tools`");
-    // runc's `delete` says so when its Delete was faster.
-    node.expect_log("failed to read init pid file");
     node.image(&build::Image::rootfs().file("/bin/busybox", program, 0o755).directory("/tmp"))
 }
 

@@ -218,8 +218,6 @@ fn the_guests_environment_is_not_its_engines() {
 #[test]
 fn a_neighbour_in_the_same_pid_namespace_cannot_look_into_the_engine() {
     let node = Node::start();
-    // runc's `delete` says so when its Delete was faster.
-    node.expect_log("failed to read init pid file");
     let victim = ready(node.container(&guest(&node, guests::sleep_p1())));
     let busybox = fs::read(places::tools().join("busybox")).expect("busybox; run `cargo xtask tools`");
     let image = node.image(&build::Image::rootfs().file("/bin/busybox", busybox, 0o755));

@@ -1,7 +1,6 @@
 //! What is to be reached, and which phase is to blame where it is not.
 
 use crate::Measured;
-use crate::cycle::PHASES;
 use pinnace_e2e::Cost;
 
 /// One goal.
@@ -52,12 +51,11 @@ fn goal(what: &str, limit: f64, value: f64) -> Goal {
     Goal { what: what.to_owned(), limit, value, blame: None }
 }
 
-/// The phase that costs most above the null shim's, whole cycle and first byte aside: those are sums.
+/// The phase on the way to the first byte that costs most above the null shim's.
 fn dearest_phase(ours: &Measured, null: &Measured) -> String {
     let above =
         |phase: &str| ours.cycles.phase(phase).percentile(50) - null.cycles.phase(phase).percentile(50);
-    let single = PHASES.iter().filter(|phase| !["first byte", "whole cycle"].contains(phase));
-    let dearest = single.max_by(|a, b| above(a).total_cmp(&above(b)));
+    let dearest = ["Create", "Start"].into_iter().max_by(|a, b| above(a).total_cmp(&above(b)));
     dearest
         .map(|phase| format!("{phase} costs {:.1} ms more than the null shim's", above(phase)))
         .unwrap_or_default()
