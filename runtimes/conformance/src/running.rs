@@ -84,7 +84,7 @@ impl Programs {
 
         let mut running = Running { child, control, stdin, stdout: Some(stdout), stderr, root };
         match running.report()? {
-            Some(Report::Ready) => {}
+            Some(Report::Ready { .. }) => {}
             Some(Report::Failed(failure)) => {
                 running.reap()?;
                 return Ok(Err(failure.message));

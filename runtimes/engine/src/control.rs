@@ -82,10 +82,13 @@ mod tests {
     #[test]
     fn a_record_goes_each_way() {
         let (control, server) = pair();
-        control.send(&Report::Ready).expect("sent");
+        control.send(&Report::Ready { warnings: Vec::new() }).expect("sent");
         let mut buffer = [0; 64];
         let (_, length) = recv(&server, &mut buffer[..], RecvFlags::empty()).expect("received");
-        assert_eq!(decode_record::<Report>(&buffer[..length]).expect("a report"), Report::Ready);
+        assert_eq!(
+            decode_record::<Report>(&buffer[..length]).expect("a report"),
+            Report::Ready { warnings: Vec::new() }
+        );
         let go = encode_record(&Command::Go).expect("encodes");
         send(&server, &go, SendFlags::empty()).expect("sent");
         assert_eq!(control.wait().expect("a command"), Command::Go);

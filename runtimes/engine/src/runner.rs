@@ -59,18 +59,19 @@ fn live<E: Engine>(control: &Control, hardened: Result<(), SandboxError>) -> Exi
 where
     E::Error: 'static,
 {
-    let prepared = match prepare::<E>(control, hardened) {
-        Ok(prepared) => prepared,
+    let (prepared, warnings) = match prepare::<E>(control, hardened) {
+        Ok(ready) => ready,
         Err(error) => {
             // A server that cannot hear it sees the exit.
             let _ = control.send(&Report::Failed(message::failure(&error)));
             return ExitCode::FAILURE;
         }
     };
-    let begun =
-        control.send(&Report::Ready).and_then(|()| control.wait()).and_then(|command| match command {
+    let begun = control.send(&Report::Ready { warnings }).and_then(|()| control.wait()).and_then(|command| {
+        match command {
             Command::Go => control.send(&Report::Started),
-        });
+        }
+    });
     if begun.is_err() {
         return ExitCode::FAILURE;
     }
@@ -79,11 +80,14 @@ where
     end(cause)
 }
 
+/// A guest behind its door, and what the walls around it lack.
+type Ready<E> = (<E as Engine>::Prepared, Vec<String>);
+
 /// Everything up to the guest's door.
 fn prepare<E: Engine>(
     control: &Control,
     hardened: Result<(), SandboxError>,
-) -> Result<E::Prepared, BirthError<E::Error>>
+) -> Result<Ready<E>, BirthError<E::Error>>
 where
     E::Error: 'static,
 {
@@ -96,7 +100,7 @@ where
     let prepared =
         E::prepare(&plan, Given { preopens: entered.preopens, ..given }).map_err(BirthError::Engine)?;
     pinnace_sandbox::seal()?;
-    Ok(prepared)
+    Ok((prepared, entered.warnings.iter().map(ToString::to_string).collect()))
 }
 
 /// Takes over what the plan names, so that a wrong number is told before any wall stands.

@@ -13,7 +13,10 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// All walls stand, the module is mapped and linked; `Create` may answer.
-    Ready,
+    Ready {
+        /// Walls that this kernel or machine could not give, a line each; none that anybody promised.
+        warnings: Vec<String>,
+    },
     /// A step failed; the process exits after it.
     Failed(Failure),
     /// The guest is about to be entered; `Start` may answer.

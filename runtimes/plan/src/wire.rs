@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn records_survive_the_wire() {
         for report in [
-            Report::Ready,
+            Report::Ready { warnings: vec!["no Landlock".into()] },
             Report::Started,
             Report::Failed(Failure { message: "no such file: /a.wasm".into() }),
             Report::Exit(ExitCause::OutOfMemory { limit: 1 << 33 }),

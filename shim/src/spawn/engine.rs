@@ -135,7 +135,10 @@ impl Engine {
     /// `Err(None)` is a death without a word.
     async fn ready(&self, child: &mut Child) -> Result<(), Option<EngineError>> {
         match self.control.receive::<Report>().await {
-            Ok(Some(Report::Ready)) => Ok(()),
+            Ok(Some(Report::Ready { warnings })) => {
+                warnings.iter().for_each(|warning| log::warn!("engine {}: {warning}", self.pid));
+                Ok(())
+            }
             Ok(Some(Report::Failed(Failure { message }))) => Err(Some(EngineError::Refused(message))),
             Ok(Some(other)) => Err(Some(EngineError::OutOfTurn { report: format!("{other:?}") })),
             Ok(None) => Err(child.birth().err().map(EngineError::Spawn)),

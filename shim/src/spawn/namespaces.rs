@@ -18,12 +18,32 @@ pub enum NamespaceError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A sysctl of a namespace that is the host's.
+    #[error("sysctl {sysctl} would change the host, whose namespace this container shares: remove it")]
+    HostSysctl {
+        /// Its name.
+        sysctl: String,
+    },
     /// A kind that is not supported.
     #[error("a {kind} namespace is not supported: remove it from the container's configuration")]
     Unsupported {
         /// The kind.
         kind: &'static str,
     },
+}
+
+/// The kind of namespace a sysctl belongs to; what belongs to none is refused by the sandbox.
+fn owner(sysctl: &str) -> Option<Type> {
+    let path = sysctl.replacen('.', "/", 2);
+    match path.split('/').collect::<Vec<_>>()[..] {
+        ["net", ..] => Some(Type::Network),
+        ["fs", "mqueue", ..] => Some(Type::Ipc),
+        ["kernel", "hostname" | "domainname", ..] => Some(Type::Uts),
+        ["kernel", name, ..] if name.starts_with("msg") || name.starts_with("sh") || name == "sem" => {
+            Some(Type::Ipc)
+        }
+        _ => None,
+    }
 }
 
 /// The namespaces of one container.
@@ -65,7 +85,12 @@ impl Namespaces {
                 (Type::Cgroup, Some(path)) => all.join.push((Namespace::Cgroup, open(path)?)),
             }
         }
-        Ok(all)
+        let sysctls = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
+        let own = |kind: Type| listed.into_iter().flatten().any(|namespace| namespace.typ() == kind);
+        match sysctls.into_iter().flatten().find(|(name, _)| owner(name).is_some_and(|kind| !own(kind))) {
+            Some((sysctl, _)) => Err(NamespaceError::HostSysctl { sysctl: sysctl.clone() }),
+            None => Ok(all),
+        }
     }
 }
 
@@ -95,6 +120,21 @@ mod tests {
         .expect("fine");
         assert_eq!(all.new, (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC) as u64);
         assert!(matches!(all.join[..], [(Namespace::Network, _)]));
+    }
+
+    #[test]
+    fn a_sysctl_needs_a_namespace_of_its_kind() {
+        let with = |namespaces: serde_json::Value, sysctl: &str| {
+            let linux = serde_json::json!({"namespaces": namespaces, "sysctl": {sysctl: "1"}});
+            let spec = serde_json::json!({"ociVersion": "1.1.0", "linux": linux});
+            Namespaces::of(&serde_json::from_value(spec).expect("a spec"))
+        };
+        for sysctl in ["net.ipv4.ip_forward", "net/ipv4/ip_forward", "fs.mqueue.msg_max", "kernel.shmmax"] {
+            let error = with(serde_json::json!([{"type": "pid"}]), sysctl).expect_err("the host's");
+            assert!(error.to_string().contains(sysctl), "{error}");
+        }
+        with(serde_json::json!([{"type": "network"}]), "net.ipv4.ip_forward").expect("its own");
+        with(serde_json::json!([{"type": "ipc"}]), "kernel.sem").expect("its own");
     }
 
     #[test]

@@ -104,8 +104,8 @@ impl<'a> Layers<'a> {
 }
 
 fn clone_tree(path: &Path) -> Result<OwnedFd, RootError> {
-    let flags =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    // Only this mount: what somebody mounted below it is none of the container's.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     rustix::mount::open_tree(rustix::fs::CWD, path, flags)
         .map_err(|error| RootError::Clone { path: path.to_owned(), source: error.into() })
 }

@@ -91,7 +91,7 @@ impl Actor {
             Report::Started => self.input(Input::Started),
             Report::Failed(failure) => self.input(Input::Failed(failure.message)),
             Report::Exit(cause) => self.cause = Some(cause),
-            Report::Ready => {}
+            Report::Ready { .. } => {}
         }
     }
 

@@ -74,6 +74,14 @@ const FCNTL: &[u64] = &[
 const IOCTL: &[u64] = &[libc::FIONREAD, libc::FIONBIO, libc::TCGETS, libc::TIOCGWINSZ];
 const PRCTL: &[u64] = &[int(libc::PR_SET_NO_NEW_PRIVS), int(libc::PR_SET_NAME)];
 
+/// `clone` for whoever needs threads: of this process, in its namespaces. The flags of clone3 cannot be seen by
+/// a filter: it fails, and libc uses this one.
+pub(super) const THREAD: When = Bits {
+    index: 0,
+    mask: int(libc::CLONE_THREAD) | int(libc::CLONE_VM) | NEW_NAMESPACES,
+    value: int(libc::CLONE_THREAD) | int(libc::CLONE_VM),
+};
+
 /// What any engine of one thread may call.
 pub(super) const ENGINE: &[(Call, When)] = &[
     // Memory. That none of it becomes executable is the seal's.
@@ -250,15 +258,7 @@ pub(super) const COMPILER: &[(Call, When)] = &[
     (Call::recvmsg, Always),
     (Call::sendmsg, Always),
     (Call::sendto, Always),
-    // Threads of this process. The flags of clone3 cannot be seen by a filter: it fails, and libc uses this one.
-    (
-        Call::clone,
-        Bits {
-            index: 0,
-            mask: int(libc::CLONE_THREAD) | int(libc::CLONE_VM) | NEW_NAMESPACES,
-            value: int(libc::CLONE_THREAD) | int(libc::CLONE_VM),
-        },
-    ),
+    (Call::clone, THREAD),
     (Call::exit, Always),
     (Call::exit_group, Always),
     (Call::prctl, OneOf(0, &[int(libc::PR_SET_NAME)])),

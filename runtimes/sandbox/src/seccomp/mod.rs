@@ -15,7 +15,7 @@ mod names;
 mod program;
 
 use crate::SandboxError;
-use calls::{COMPILER, ENGINE, When};
+use calls::{COMPILER, ENGINE, THREAD, When};
 use decision::{Condition, Decision, Number, Table, Test, Width};
 use names::{Names, number};
 use pinnace_plan::{Seccomp, SeccompAction};
@@ -33,7 +33,8 @@ pub fn filter(profile: &Option<Seccomp>, engine_calls: &[&str]) -> Result<(), Sa
         for &name in engine_calls {
             let call = names.number(name);
             let call = call.ok_or_else(|| SandboxError::EngineCall { name: name.to_owned() })?;
-            base.insert(call, When::Always);
+            // Whoever asks for `clone` means threads; a process is what no engine needs.
+            base.insert(call, if call == number(Sysno::clone) { THREAD } else { When::Always });
         }
     }
     install(&fold::fold(&base, profile.as_ref())?)

@@ -231,6 +231,16 @@ fn engine_calls() {
             assert!(error.to_string().contains("\"getcoffee\""));
         },
     );
+    inside(
+        |_| {},
+        |_| {
+            pinnace_sandbox::filter(&None, &["clone"]).expect("filter");
+            let gone = Err(libc::ENOSYS);
+            assert_eq!(call(libc::SYS_clone, &[libc::SIGCHLD as u64]), gone, "threads, but no processes");
+            let thread = (libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_NEWUSER) as u64;
+            assert_eq!(call(libc::SYS_clone, &[thread]), gone, "and no namespaces");
+        },
+    );
 }
 
 fn sealed() {
