@@ -3,6 +3,7 @@
 //! It shares nothing with another one but the directory of shim sockets, which containerd has compiled in.
 //! Plugins that a test never uses stay out: they cost start-up time, and some make directories in `/opt`.
 
+use crate::log::Log;
 use crate::places;
 use crate::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,6 +39,7 @@ pub(crate) struct Daemon {
     dir: PathBuf,
     environment: Vec<(String, String)>,
     child: Child,
+    said: Log,
 }
 
 impl Daemon {
@@ -46,7 +48,13 @@ impl Daemon {
         fs::write(dir.join("containerd.toml"), configuration(version, dir))
             .expect("write containerd's configuration");
         let child = spawn(version, dir, &environment);
-        let mut daemon = Self { version: version.to_owned(), dir: dir.to_owned(), environment, child };
+        let mut daemon = Self {
+            version: version.to_owned(),
+            dir: dir.to_owned(),
+            environment,
+            child,
+            said: Log::default(),
+        };
         daemon.answers();
         daemon
     }
@@ -61,6 +69,11 @@ impl Daemon {
         log(&self.dir)
     }
 
+    /// What it said in its lives and should not have; its last words when it was stopped do not count.
+    pub(crate) fn unexpected(&self, expected: &[String]) -> Vec<String> {
+        self.said.unexpected(expected)
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -68,11 +81,13 @@ impl Daemon {
 
     /// Ends it and waits for its end.
     pub(crate) fn stop(&mut self, signal: Signal) {
+        self.said.count(&self.log());
         if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
             // It may be gone already, which is what is wanted.
             let _gone = kill_process(pid, signal);
         }
         self.child.wait().expect("wait for containerd");
+        self.said.skip(&self.log());
     }
 
     /// Starts it again with the same directories.

@@ -6,7 +6,6 @@ use crate::draft::Draft;
 use crate::events::Events;
 use crate::image::Image;
 use crate::leaks::{self, COMPILE, Traces};
-use crate::log;
 use crate::places;
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
 use pinnace_oci::build;
@@ -49,7 +48,7 @@ impl Node {
         Self::with(version, "")
     }
 
-    /// Starts containerd on a node whose `config.toml` has these lines too.
+    /// Starts containerd on a node whose `config.toml` has these lines too, keys written with dots.
     ///
     /// # Panics
     /// If it does not start.
@@ -235,7 +234,7 @@ impl Node {
         let mut daemon = self.daemon.borrow_mut();
         let left = leaks::left(&traces, &[daemon.pid(), std::process::id()]);
         daemon.stop(Signal::TERM);
-        let said = log::unexpected(&daemon.log(), &self.expected.borrow());
+        let said = daemon.unexpected(&self.expected.borrow());
         leaks::remove_parents(&traces);
         assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
         assert!(said.is_empty(), "containerd's log:\n  {}", said.join("\n  "));
@@ -265,8 +264,8 @@ fn configure_pinnace(dir: &Path, name: &str, more: &str) -> Vec<(String, String)
     let file = dir.join("pinnace.toml");
     let place = dir.join("pinnace").display().to_string();
     let text = format!(
-        "[cache]\ndir = \"{place}/cache\"\n[state]\ndir = \"{place}/state\"\n\
-         [compile]\ncgroup = \"/{name}/{COMPILE}\"\n{more}\n"
+        "cache.dir = \"{place}/cache\"\nstate.dir = \"{place}/state\"\n\
+         compile.cgroup = \"/{name}/{COMPILE}\"\n{more}\n"
     );
     fs::write(&file, text).expect("write Pinnace's configuration");
     vec![("PINNACE_CONFIG".to_owned(), file.display().to_string())]

@@ -1,9 +1,11 @@
 //! The harness itself, on a runtime that is known to work: what it shows is true, and it sees what is left.
 
-use pinnace_e2e::{Draft, Image, Node, RUNC, State};
+use pinnace_e2e::{Draft, Image, Node, RUNC, State, leaks};
 use pinnace_oci::build;
 use rustix::process::Signal;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::Command;
 
 fn busybox(node: &Node) -> Image {
     let program =
@@ -69,6 +71,44 @@ fn events_are_heard_in_their_order() {
 fn what_is_left_behind_is_seen() {
     let node = Node::start();
     fs::write(node.dir().join("io/forgotten"), "").expect("a file");
+}
+
+#[test]
+#[should_panic(expected = "left behind:\n  process")]
+fn a_process_that_is_left_is_seen() {
+    let node = Node::start();
+    let mut sleeper = Command::new("sleep").arg("3600").current_dir(node.dir()).spawn().expect("start sleep");
+    let caught = catch_unwind(AssertUnwindSafe(|| drop(node)));
+    sleeper.kill().expect("kill sleep");
+    sleeper.wait().expect("wait for sleep");
+    resume_unwind(caught.expect_err("a leak"));
+}
+
+#[test]
+#[should_panic(expected = "left behind:\n  mount")]
+fn a_mount_that_is_left_is_seen() {
+    let node = Node::start();
+    let place = node.dir().join("io");
+    let mount =
+        |args: &[&str]| Command::new(args[0]).args(&args[1..]).arg(&place).status().expect("start mount");
+    assert!(mount(&["mount", "-t", "tmpfs", "tmpfs"]).success());
+    let caught = catch_unwind(AssertUnwindSafe(|| drop(node)));
+    assert!(mount(&["umount"]).success());
+    // The node could not remove its directory around the mount.
+    fs::remove_dir_all(place.parent().expect("the node's directory")).expect("remove it");
+    resume_unwind(caught.expect_err("a leak"));
+}
+
+#[test]
+#[should_panic(expected = "left behind:\n  socket")]
+fn a_socket_that_is_left_is_seen() {
+    let node = Node::start();
+    let socket = leaks::socket(&node.socket(), &node.id());
+    fs::create_dir_all(socket.parent().expect("a directory")).expect("the directory of sockets");
+    fs::write(&socket, "").expect("a socket's name");
+    let caught = catch_unwind(AssertUnwindSafe(|| drop(node)));
+    fs::remove_file(&socket).expect("remove it");
+    resume_unwind(caught.expect_err("a leak"));
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub(crate) fn bring() -> Result<Tools, Error> {
         }
     }
     if let Err(reason) = guest::build() {
-        tools.left_out.push(format!("the guest written in Rust: {reason}"));
+        tools.left_out.push(format!("the guests written in Rust: {reason}"));
     }
     for line in &tools.left_out {
         say(format!("left out: {line}"));

@@ -114,7 +114,7 @@ fn a_layer_whose_bytes_are_not_those_of_its_digest() {
 
 #[test]
 fn a_module_past_the_size_limit() {
-    let node = Node::configured("[module]\nmax_bytes = 100");
+    let node = Node::configured("module.max_bytes = 100");
     refused(&node, &guest(&node, guests::hello_p1()), &["/guest.wasm", "100", "max_bytes"]);
     let image = build::Image::artifact(WasmMedia::Wasm, guests::hello_p1()).entrypoint(["hello"]);
     refused(&node, &node.image(&image), &["limit of 100"]);
@@ -126,4 +126,24 @@ fn an_engine_that_is_not_there() {
     let image = guest(&node, guests::hello_p1());
     let message = refusal(node.container(&image).annotation("pinnace.dev/engine", "perpetuum"));
     assert!(message.contains("perpetuum") && message.contains("wasmtime"), "{message}");
+}
+
+/// A module that takes seconds and much memory to compile: many functions, each with much to allocate.
+fn laborious() -> Vec<u8> {
+    let body =
+        "local.get 0 local.get 1 i64.mul local.get 2 i64.xor local.tee 0 local.get 1 i64.rotl local.set 2 ";
+    let function = format!("(func (param i64 i64 i64) (result i64) {} local.get 2)", body.repeat(40));
+    text(&format!("(module {} (func (export \"_start\")))", function.repeat(40_000)))
+}
+
+#[test]
+fn what_takes_too_long_to_compile() {
+    let node = Node::configured("compile.timeout_seconds = 1");
+    refused(&node, &guest(&node, laborious()), &["/guest.wasm", "timeout_seconds"]);
+}
+
+#[test]
+fn what_takes_too_much_memory_to_compile() {
+    let node = Node::configured("compile.memory_bytes = 20000000");
+    refused(&node, &guest(&node, laborious()), &["/guest.wasm", "memory_bytes"]);
 }

@@ -24,7 +24,7 @@ const TYPE: &str = "runtimeoptions.v1.Options";
 
 #[test]
 fn an_unknown_key_is_an_error_that_names_it_and_its_file() {
-    let node = Node::configured("[module]\nmax_bites = 1");
+    let node = Node::configured("module.max_bites = 1");
     let image = guest(&node, guests::hello_p1());
     let refused = node.container(&image).create().expect_err("an unknown key");
     assert!(refused.message().contains("module.max_bites"), "{refused}");

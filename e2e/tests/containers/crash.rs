@@ -2,9 +2,10 @@
 
 use crate::{guest, ready};
 use pinnace_conformance::guests;
-use pinnace_e2e::{Container, Node, State, until};
+use pinnace_e2e::{Container, Node, PINNACE, State, cost, leaks, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
+use std::process::Stdio;
 
 fn kill(pid: u32) {
     kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), Signal::KILL).expect("kill");
@@ -55,4 +56,39 @@ fn the_death_of_the_server_before_start_leaves_nothing_either() {
     until("the engine's end", || gone(container.pid()).then_some(()));
     let _deleted = events.wait_for("delete", container.id());
     container.forget();
+}
+
+#[test]
+fn the_death_of_server_and_containerd_together_is_cleaned_up_at_the_next_start() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let container = ready(node.container(&image));
+    // What containerd says when it finds nobody behind a socket.
+    node.expect_log("failed to load shim");
+    node.while_down(Signal::KILL, || kill(server(&container)));
+    until("the engine's end", || gone(container.pid()).then_some(()));
+    until("the end of the task", || container.process().is_err().then_some(()));
+    container.forget();
+}
+
+#[test]
+fn a_server_that_dies_while_it_creates_leaves_nothing() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let id = node.id();
+    let cgroup = format!("{}/{id}", node.cgroup_parent());
+    let runs = ["run", "--runtime", PINNACE, "--cgroup", &cgroup, image.name(), &id];
+    let mut ctr =
+        node.ctr().args(runs).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let ours = [std::process::id(), node.containerd_pid(), ctr.as_ref().expect("start ctr").id()];
+    // The compile process, the engine, or neither yet: whatever there is when the server first shows itself.
+    let shim = until("a server", || {
+        let mut found = leaks::processes(&id, &ours).into_iter();
+        found.find(|pid| cost::of(*pid).is_some_and(|process| process.name == "pinnace-shim"))
+    });
+    kill(shim);
+    let status = ctr.as_mut().expect("start ctr").wait().expect("ctr's end");
+    assert!(!status.success());
+    let _gone = node.ctr().args(["tasks", "delete", "--force", &id]).output();
+    let _gone = node.ctr().args(["containers", "delete", &id]).output();
 }

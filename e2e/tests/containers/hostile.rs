@@ -245,3 +245,57 @@ fn the_engine_is_locked_in() {
     assert_eq!(field("Threads"), "1");
     assert_eq!(field("CapAmb"), "0000000000000000");
 }
+
+#[test]
+fn the_engine_is_the_user_of_the_spec() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let draft = node.container(&image).edit(|spec| {
+        spec["process"]["user"] = json!({ "uid": 1234, "gid": 2345, "additionalGids": [3456] });
+    });
+    let container = ready(draft);
+    let status = fs::read_to_string(format!("/proc/{}/status", container.pid())).expect("its status");
+    let fields = |name: &str| -> Vec<String> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(fields("Uid:"), ["1234"; 4]);
+    assert_eq!(fields("Gid:"), ["2345"; 4]);
+    assert_eq!(fields("Groups:"), ["3456"]);
+}
+
+#[test]
+fn namespaces_are_new_or_those_that_the_spec_names() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let namespace =
+        |pid: u32, kind: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a namespace");
+    let one = ready(node.container(&image));
+    for kind in ["pid", "ipc", "uts", "mnt", "net"] {
+        assert_ne!(namespace(one.pid(), kind), namespace(std::process::id(), kind), "{kind}");
+    }
+    let network = format!("/proc/{}/ns/net", one.pid());
+    let draft = node.container(&image).edit(|spec| {
+        let namespaces = spec["linux"]["namespaces"].as_array_mut().expect("namespaces");
+        let network_namespace = namespaces.iter_mut().find(|namespace| namespace["type"] == "network");
+        network_namespace.expect("a network namespace")["path"] = json!(network);
+    });
+    let two = ready(draft);
+    assert_eq!(namespace(two.pid(), "net"), namespace(one.pid(), "net"));
+    assert_ne!(namespace(two.pid(), "ipc"), namespace(one.pid(), "ipc"));
+}
+
+#[test]
+fn names_are_resolved_by_us_and_never_by_what_the_images_libc_configuration_asks_for() {
+    let node = Node::start();
+    let wasm = fs::read(places::tools().join("resolve.wasm")).expect("resolve.wasm; run `cargo xtask tools`");
+    // With these files glibc asks no service but the image's own library.
+    let image = build::Image::rootfs()
+        .file("/guest.wasm", wasm, 0o755)
+        .file("/etc/nsswitch.conf", "hosts: evil\n", 0o644)
+        .file("/etc/hosts", "10.9.8.7 treasure.example\n", 0o644)
+        .file("/lib/x86_64-linux-gnu/libnss_evil.so.2", "not even a library", 0o755)
+        .file("/usr/lib/libnss_evil.so.2", "not even a library", 0o755);
+    let ended = node.container(&node.image(&image)).args(["/guest.wasm", "treasure.example"]).run();
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "10.9.8.7\n"), "{}", ended.stderr);
+}
