@@ -1,7 +1,8 @@
-//! `cargo xtask test`: unit tests without root, then everything on each containerd.
+//! `cargo xtask test`: unit tests without root, tests of the walls as root, then everything on each containerd.
 //!
-//! The unit tests of a root user run as `nobody`, so that one which needs root fails here too and not first on
-//! another's machine. The tests on containerd use the release programs: what is proven is what is shipped.
+//! The unit tests (beside the code) of a root user run as `nobody`, so that one which needs root fails here too
+//! and not first on another's machine. Those in a crate's `tests/` may need root: namespaces, cgroups, mounts.
+//! The tests on containerd use the release programs: what is proven is what is shipped.
 
 use crate::demo::on;
 use crate::error::Error;
@@ -14,7 +15,7 @@ use std::path::Path;
 /// What to leave out while working on one thing.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only the unit tests: no root, no containerd
+    /// Only the unit tests: they need neither root nor containerd
     #[arg(long, conflicts_with = "e2e")]
     unit: bool,
     /// Only the tests on containerd
@@ -33,16 +34,33 @@ pub(crate) fn test(options: &Options) -> Result<(), Error> {
     if !options.e2e {
         unit(options.filter.as_deref())?;
     }
-    if !options.unit {
-        on_containerd(options)?;
+    if options.unit {
+        return Ok(());
     }
+    if !run::is_root() {
+        return Err(Error::Missing {
+            what: "root".to_owned(),
+            remedy: "run this as root, or with --unit for what needs none".to_owned(),
+        });
+    }
+    let brought = tools::bring()?;
+    complete(&brought)?;
+    let dist = programs::build()?;
+    if !options.e2e {
+        say("tests of each crate from outside");
+        let mut cargo = crates(options.filter.as_deref());
+        cargo.env("PINNACE_RUNNER", dist.join("pinnace-wasmtime"));
+        cargo.env("PINNACE_COMPILER", dist.join("pinnace-wasmtime-compile"));
+        run::loud(cargo.args(["--test", "*"]))?;
+    }
+    on_containerd(options, &brought)?;
     Ok(())
 }
 
 fn unit(filter: Option<&str>) -> Result<(), Error> {
     say("unit tests");
-    let mut cargo = run::cargo();
-    cargo.args(["test", "--workspace", "--exclude", "pinnace-e2e", "--locked"]).args(filter);
+    let mut cargo = crates(filter);
+    cargo.args(["--lib", "--bins"]);
     if run::is_root() {
         if let Some(closed) = closed_to_others(&paths::target()) {
             say(format!("as root, because nobody may not enter {}", closed.display()));
@@ -55,10 +73,14 @@ fn unit(filter: Option<&str>) -> Result<(), Error> {
     run::loud(&mut cargo)
 }
 
-fn on_containerd(options: &Options) -> Result<(), Error> {
-    let brought = tools::bring()?;
-    complete(&brought)?;
-    programs::build()?;
+/// cargo's tests of every crate but the one that needs a containerd.
+fn crates(filter: Option<&str>) -> std::process::Command {
+    let mut cargo = run::cargo();
+    cargo.args(["test", "--workspace", "--exclude", "pinnace-e2e", "--locked"]).args(filter);
+    cargo
+}
+
+fn on_containerd(options: &Options, brought: &Tools) -> Result<(), Error> {
     let chosen = |version: &&String| options.containerd.as_ref().is_none_or(|only| only == *version);
     let versions: Vec<_> = brought.containerds.iter().filter(chosen).collect();
     if versions.is_empty() {
