@@ -72,7 +72,7 @@ fn the_death_of_server_and_containerd_together_is_cleaned_up_at_the_next_start()
 }
 
 #[test]
-fn a_server_that_dies_while_it_creates_leaves_nothing() {
+fn what_a_server_that_dies_while_it_creates_leaves_the_next_compilation_takes_away() {
     let node = Node::start();
     let image = guest(&node, guests::sleep_p1());
     let id = node.id();
@@ -91,4 +91,6 @@ fn a_server_that_dies_while_it_creates_leaves_nothing() {
     assert!(!status.success());
     let _gone = node.ctr().args(["tasks", "delete", "--force", &id]).output();
     let _gone = node.ctr().args(["containers", "delete", &id]).output();
+    // The cgroup of a compilation belongs to a place in the queue, not to a container.
+    assert_eq!(node.container(&guest(&node, guests::exit_code(3))).run().code, 3);
 }

@@ -299,3 +299,16 @@ fn names_are_resolved_by_us_and_never_by_what_the_images_libc_configuration_asks
     let ended = node.container(&node.image(&image)).args(["/guest.wasm", "treasure.example"]).run();
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "10.9.8.7\n"), "{}", ended.stderr);
 }
+
+#[test]
+fn the_engine_has_the_resource_limits_of_the_spec() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let draft = node.container(&image).edit(|spec| {
+        spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 77, "hard": 88 }]);
+    });
+    let container = ready(draft);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", container.pid())).expect("its limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["77", "88"]);
+}

@@ -3,6 +3,8 @@
 use crate::{guest, ready};
 use pinnace_conformance::guests;
 use pinnace_e2e::{Code, Container, Node, State, until};
+use serde_json::json;
+use std::fs;
 
 #[test]
 fn the_exit_code_is_the_guests_own() {
@@ -116,4 +118,34 @@ fn a_stand_alone_container_rests_as_two_processes_of_one_thread_each() {
     until("a server of one thread", || {
         container.cost().iter().all(|process| process.threads == 1).then_some(())
     });
+}
+
+#[test]
+fn what_is_not_there_yet_says_so() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let container = ready(node.container(&image));
+    for call in
+        [vec!["pause", container.id()], vec!["exec", "--exec-id", "one", container.id(), "/guest.wasm"]]
+    {
+        let output = node.ctr().arg("tasks").args(&call).output().expect("start ctr");
+        let told = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        let clear = told.contains("not implemented") || told.contains("not supported");
+        assert!(!output.status.success() && clear, "{call:?}: {told}");
+    }
+    assert_eq!(container.state(), State::Running);
+}
+
+#[test]
+fn the_server_is_a_little_more_expendable_than_containerd_and_the_engine_as_the_spec_says() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let container = ready(node.container(&image).edit(|spec| spec["process"]["oomScoreAdj"] = json!(789)));
+    let score = |pid: u32| -> i32 {
+        let text = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("a score");
+        text.trim().parse().expect("a number")
+    };
+    let server = container.cost()[0].pid;
+    assert_eq!(score(server), score(node.containerd_pid()) + 1);
+    assert_eq!(score(container.pid()), 789);
 }

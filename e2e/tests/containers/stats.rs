@@ -5,6 +5,7 @@ use containerd_shim_protos::cgroups::metrics::Metrics;
 use containerd_shim_protos::protobuf::Message;
 use pinnace_conformance::guests;
 use pinnace_e2e::{Code, Container, Node, until};
+use std::fs;
 
 const LIMIT: u64 = 64 << 20;
 
@@ -50,4 +51,20 @@ fn what_is_deleted_has_no_stats() {
     let mut container = node.container(&image).create().expect("create");
     container.delete().expect("delete");
     assert_eq!(container.process().expect_err("state").code(), Code::NotFound);
+}
+
+#[test]
+fn the_engine_and_nobody_else_is_in_the_containers_cgroups() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let container = ready(node.container(&image));
+    let own = format!("{}/{}", node.cgroup_parent(), container.id());
+    let groups = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("its cgroups");
+    let theirs = groups(container.pid());
+    // `ID:CONTROLLERS:PATH`; a hierarchy without controllers neither limits nor counts.
+    for line in theirs.lines().filter(|line| !line.contains("::") && !line.contains(":name=")) {
+        assert!(line.ends_with(&own), "{line}");
+    }
+    let server = container.cost()[0].pid;
+    assert!(!groups(server).contains(&own), "{}", groups(server));
 }

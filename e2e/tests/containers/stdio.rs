@@ -75,3 +75,16 @@ fn a_restart_of_containerd_loses_no_byte() {
     assert_eq!(container.wait(), 0);
     assert_eq!(container.stdout().to_end(), "before\nafter\n");
 }
+
+#[test]
+fn much_output_arrives_whole() {
+    let node = Node::start();
+    let image = guest(&node, guests::cat_file_p1());
+    let text = "all hands on deck\n".repeat(200_000);
+    let file = node.dir().join("log.txt");
+    fs::write(&file, &text).expect("a file");
+    let ended =
+        node.container(&image).bind(&file, "/log.txt", &["ro"]).args(["/guest.wasm", "/log.txt"]).run();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stdout == text, "{} of {} bytes", ended.stdout.len(), text.len());
+}
