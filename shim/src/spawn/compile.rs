@@ -8,12 +8,10 @@
 //! Everything beyond the miss blocks, and the compile process dies with the thread that made it; so this is
 //! the one thing the server has a second thread for, as long as it lasts.
 
-use super::SpawnFailure;
 use super::host::Host;
-use super::module::ModuleError;
 use pinnace_cache::{Artifact, Cache, CacheError, Digest, Identity, Input, Key, Layers};
-use pinnace_node::{Config, InstallationError};
-use pinnace_oci::{ImageRef, WasmLayer};
+use pinnace_node::{Config, FingerprintError, InstallationError};
+use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use rustix::fs::MemfdFlags;
 use std::ffi::CString;
 use std::fs::File;
@@ -31,6 +29,12 @@ pub enum CompileError {
     /// No memory file for a layer.
     #[error("cannot keep the Wasm layer of the image")]
     Keep(#[source] io::Error),
+    /// The engine has no fingerprint.
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+    /// The layer cannot be read.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// The compile program is not there.
     #[error(transparent)]
     Installation(#[from] InstallationError),
@@ -62,7 +66,7 @@ impl<'a> Compiler<'a> {
     ///
     /// # Errors
     /// When it is not installed, or has no fingerprint.
-    pub(super) fn new(host: &'a Host, config: &'a Config, engine: &'a str) -> Result<Self, ModuleError> {
+    pub(super) fn new(host: &'a Host, config: &'a Config, engine: &'a str) -> Result<Self, CompileError> {
         let fingerprint = pinnace_node::fingerprint(&host.installation, engine, &host.boot_dir)?;
         Ok(Self { host, config, engine, fingerprint })
     }
@@ -71,22 +75,22 @@ impl<'a> Compiler<'a> {
     ///
     /// # Errors
     /// When the module cannot be read or compiled.
-    pub(super) async fn artifact(&self, name: &str, source: Source<'_>) -> Result<Artifact, SpawnFailure> {
+    pub(super) async fn artifact(&self, name: &str, source: Source<'_>) -> Result<Artifact, CompileError> {
         let max = self.config.module.max_bytes.get();
         let digest = match source {
             Source::File(file, layers) => self.digest(file, layers, max, name)?,
             Source::Layer(_, layer) => Digest(*layer.digest.bytes()),
         };
         let key = Key::new(digest, &self.fingerprint);
-        if let Some(artifact) = self.host.cache.find(&key).map_err(CompileError::from)? {
+        if let Some(artifact) = self.host.cache.find(&key)? {
             return Ok(artifact);
         }
         let input = match source {
-            Source::File(file, _) => Input::copy(file, max, name).map_err(CompileError::from)?,
+            Source::File(file, _) => Input::copy(file, max, name)?,
             Source::Layer(image, layer) => self.fetch(image, layer, max, name).await?,
         };
         log::info!("compiling {name} for {}", self.engine);
-        Ok(self.compile(input).await?)
+        self.compile(input).await
     }
 
     /// Hashes a file, unless it is known to be one that was hashed before.
@@ -108,12 +112,12 @@ impl<'a> Compiler<'a> {
         layer: &WasmLayer,
         max: u64,
         name: &str,
-    ) -> Result<Input, SpawnFailure> {
+    ) -> Result<Input, CompileError> {
         let memfd = rustix::fs::memfd_create("layer", MemfdFlags::CLOEXEC);
         let mut kept = memfd.map(File::from).map_err(|error| CompileError::Keep(error.into()))?;
-        self.host.images.read_layer(image, layer, &kept).await.map_err(ModuleError::from)?;
+        self.host.images.read_layer(image, layer, &kept).await?;
         kept.rewind().map_err(CompileError::Keep)?;
-        Ok(Input::copy(&kept, max, name).map_err(CompileError::from)?)
+        Ok(Input::copy(&kept, max, name)?)
     }
 
     async fn compile(&self, input: Input) -> Result<Artifact, CompileError> {

@@ -5,9 +5,8 @@
 //!  root        a detached mount
 //!  module      what to run: a file of the root, or the image's Wasm layer
 //!    └ compile   its native artifact: from the cache, or compiled once for all who wait
-//!  mounts, guest, walls, namespaces      the spec as a plan
-//!  cgroup      made and limited                          ── from here on a failure takes back what was made
-//!  stdio       the streams, opened
+//!  place       meanwhile: namespaces, cgroup, streams     ── from here on a failure takes back what was made
+//!  mounts, guest, walls                  the spec as a plan
 //!  engine      plan sealed, process born in its place, heard: Ready, or why not
 //! ```
 //!
@@ -34,13 +33,15 @@ pub use engine::{Engine, EngineError};
 pub use error::SpawnFailure;
 pub use host::{Host, HostError};
 
-use crate::cgroups::{Cgroup, default_path};
+use crate::cgroups::{Cgroup, Join, default_path};
 use crate::stdio::Stdio;
 use crate::task::CreateRequest;
 use engine::{Descriptors, Launch};
+use mounts::Placed;
+use namespaces::Namespaces;
 use oci_spec::runtime::Spec;
 use pinnace_plan::Plan;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// A container that waits for Go.
 #[derive(Debug)]
@@ -63,54 +64,69 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let process = bundle.process(&spec)?;
     let config = host.config(&request.options)?;
     let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs())?;
-    let mounts = mounts::mounts(&spec)?;
     let layers = root::Layers::of(&request.rootfs);
-    let module =
-        module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process).await?;
-    let guest = guest::guest(&spec, process, &module.program, &mounts);
-    let namespaces = namespaces::Namespaces::of(&spec)?;
+    // While containerd answers about the image, the place is made.
+    let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
+    let (module, mut place) = tokio::try_join!(find, async { Place::make(host, request, &spec) })?;
 
-    let cgroup = Limited::new(host, &request.id, &spec)?;
-    let memory_limits = cgroup.0.memory_limit_files();
-    let join = cgroup.0.join()?;
-    let mut stdio = Stdio::open(&request.stdio)?;
-
-    let mut descriptors = Descriptors::new(stdio.child_fds());
+    let mut descriptors = Descriptors::new(place.stdio.child_fds());
     let root_number = descriptors.add(root.as_fd());
     let artifact = descriptors.add(module.artifact.as_fd());
-    let limit_numbers = memory_limits.iter().map(|file| descriptors.add(file.as_fd())).collect();
-    let joined = namespaces.join.iter().map(|(kind, fd)| (*kind, descriptors.add(fd.as_fd()))).collect();
+    let memory_limits = place.memory_limits.iter().map(|file| descriptors.add(file.as_fd())).collect();
+    let join = place.namespaces.join.iter().map(|(kind, fd)| (*kind, descriptors.add(fd.as_fd()))).collect();
     let plan = Plan {
         id: request.id.clone(),
-        guest,
+        guest: guest::guest(&spec, process, &module.program, &place.mounts),
         module: pinnace_plan::Module {
             name: module.name,
             artifact,
             kind: module.kind,
             function: module.function,
         },
-        memory_limits: limit_numbers,
-        sandbox: walls::sandbox(&spec, process, mounts, root_number, joined)?,
+        memory_limits,
+        sandbox: walls::sandbox(&spec, process, place.mounts, root_number, join)?,
     };
-    let join_fds = join.fds();
+    let entrance = place.entrance.fds();
     let launch = Launch {
         program: module.engine.as_fd(),
         name: &module.engine_name,
         descriptors,
         namespaces: pinnace_spawn::Namespaces {
-            new: namespaces.new,
-            join_pid: namespaces.join_pid.as_ref().map(AsFd::as_fd),
+            new: place.namespaces.new,
+            join_pid: place.namespaces.join_pid.as_ref().map(AsFd::as_fd),
         },
-        join: join.to_spawn(&join_fds),
+        join: place.entrance.to_spawn(&entrance),
     };
     let engine = Engine::launch(launch, &plan).await?;
-    stdio.release_child_ends();
+    place.stdio.release_child_ends();
     host.adjust_oom_score(engine.pid, process.oom_score_adj());
     if let Err(error) = bundle.note_pid(engine.pid) {
         engine.discard().await;
         return Err(error.into());
     }
-    Ok(Born { engine, stdio, cgroup: cgroup.keep() })
+    Ok(Born { engine, stdio: place.stdio, cgroup: place.cgroup.keep() })
+}
+
+/// Where a container's process will be, made before it is known what it runs.
+struct Place {
+    mounts: Vec<Placed>,
+    namespaces: Namespaces,
+    cgroup: Limited,
+    memory_limits: Vec<OwnedFd>,
+    entrance: Join,
+    stdio: Stdio,
+}
+
+impl Place {
+    fn make(host: &Host, request: &CreateRequest, spec: &Spec) -> Result<Self, SpawnFailure> {
+        let mounts = mounts::mounts(spec)?;
+        let namespaces = Namespaces::of(spec)?;
+        let cgroup = Limited::new(host, &request.id, spec)?;
+        let memory_limits = cgroup.0.memory_limit_files();
+        let entrance = cgroup.0.join()?;
+        let stdio = Stdio::open(&request.stdio)?;
+        Ok(Self { mounts, namespaces, cgroup, memory_limits, entrance, stdio })
+    }
 }
 
 /// The path of a container's cgroup, as its spec gives it or as its id makes it.

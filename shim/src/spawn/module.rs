@@ -12,7 +12,7 @@ use super::entry::{self, Entry};
 use super::host::Host;
 use oci_spec::runtime::{Process, Spec};
 use pinnace_cache::{Artifact, Layers};
-use pinnace_node::{Config, FingerprintError, InstallationError};
+use pinnace_node::{Config, InstallationError};
 use pinnace_oci::ImageError;
 use pinnace_plan::Kind;
 use std::fs::File;
@@ -57,9 +57,6 @@ pub enum ModuleError {
     /// The engine's programs.
     #[error(transparent)]
     Installation(#[from] InstallationError),
-    /// The engine's fingerprint.
-    #[error(transparent)]
-    Fingerprint(#[from] FingerprintError),
 }
 
 /// By which a pod asks for one of the engines its node allows.
