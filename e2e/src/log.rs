@@ -18,9 +18,11 @@ const OWN: [&str; 6] = [
 ];
 
 /// What the shims of others cause: they are here to be compared with, not to be judged.
-pub(crate) const OTHERS: [&str; 2] = [
+pub(crate) const OTHERS: [&str; 3] = [
     // runc's `delete` says so when its Delete was faster.
     "failed to read init pid file",
+    // And this, when runc has forgotten the container by then.
+    "failed to remove runc container",
     // A shim that exits while its last event is answered.
     "failed sending message on channel",
 ];
