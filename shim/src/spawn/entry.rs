@@ -116,7 +116,7 @@ mod tests {
     fn simple(program: &str, env: &[&str]) -> Spec {
         spec(serde_json::json!({
             "ociVersion": "1.1.0", "root": {"path": "rootfs"},
-            "process": {"cwd": "/work", "args": [program], "env": env, "user": {"uid": 0, "gid": 0}}
+            "process": {"cwd": "/srv", "args": [program], "env": env, "user": {"uid": 0, "gid": 0}}
         }))
     }
 
@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn programs_are_found_by_path_then_in_the_working_directory() {
         let root = tempfile::tempdir().expect("a directory");
-        for directory in ["bin", "work"] {
+        for directory in ["bin", "srv"] {
             std::fs::create_dir(root.path().join(directory)).expect("made");
         }
-        std::fs::write(root.path().join("work/a.wasm"), b"\0asm\x01\0\0\0").expect("written");
+        std::fs::write(root.path().join("srv/a.wasm"), b"\0asm\x01\0\0\0").expect("written");
         let found = seen(root.path(), &simple("a.wasm", &["PATH=/bin:relative"]));
-        assert!(matches!(&found, Entry::Wasm { path, .. } if path == Path::new("/work/a.wasm")), "{found:?}");
+        assert!(matches!(&found, Entry::Wasm { path, .. } if path == Path::new("/srv/a.wasm")), "{found:?}");
         std::fs::write(root.path().join("bin/a.wasm"), b"\x7fELF").expect("written");
         assert!(matches!(seen(root.path(), &simple("a.wasm", &["PATH=/bin"])), Entry::Native { .. }));
         assert!(matches!(seen(root.path(), &simple("./a.wasm", &[])), Entry::Wasm { .. }));
