@@ -18,7 +18,9 @@ const OWN: [&str; 6] = [
 ];
 
 /// What the shims of others cause: they are here to be compared with, not to be judged.
-pub(crate) const OTHERS: [&str; 3] = [
+pub(crate) const OTHERS: [&str; 4] = [
+    // The own words of runc's shim, which arrive in containerd's log.
+    "runtime=io.containerd.runc",
     // runc's `delete` says so when its Delete was faster.
     "failed to read init pid file",
     // And this, when runc has forgotten the container by then.
