@@ -147,7 +147,7 @@ pub enum Defect {
     },
     /// The layer is larger than the node allows.
     #[error(
-        "wasm layer {digest} has {size} bytes, more than the limit of {limit}; raise the limit or shrink the module"
+        "wasm layer {digest} has {size} bytes, more than the limit of {limit}: raise `module.max_bytes` of the node or shrink the module"
     )]
     LargeLayer {
         /// The layer.

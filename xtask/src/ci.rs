@@ -26,8 +26,8 @@ pub(crate) fn ci() -> Result<(), Error> {
     say("documentation");
     run::loud(
         run::cargo()
-            .args(["doc", "--workspace", "--no-deps", "--locked"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
+            .env("RUSTDOCFLAGS", "--deny warnings --allow rustdoc::private_intra_doc_links"),
     )?;
     deny()
 }

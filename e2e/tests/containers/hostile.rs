@@ -262,6 +262,10 @@ fn the_engine_is_the_user_of_the_spec() {
     assert_eq!(fields("Uid:"), ["1234"; 4]);
     assert_eq!(fields("Gid:"), ["2345"; 4]);
     assert_eq!(fields("Groups:"), ["3456"]);
+    // What the spec gives root, this user would have lost by an exec.
+    for set in ["CapEff:", "CapPrm:", "CapAmb:"] {
+        assert_eq!(fields(set), ["0000000000000000"], "{set}");
+    }
 }
 
 #[test]

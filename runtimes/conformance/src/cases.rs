@@ -1,6 +1,6 @@
 //! The cases, one function each: a guest, its setting, and what must come of it.
 //!
-//! Every function takes an engine's programs and panics where the engine does otherwise. [`suite!`] makes a
+//! Every function takes an engine's programs and panics where the engine does otherwise. `suite!` makes a
 //! test of each; one that the macro does not name fails `every_case_is_in_the_suite`.
 
 use crate::{Artifact, Ended, Programs, Running, Setting, guests};

@@ -24,7 +24,7 @@ pub struct Entered {
 /// Builds the sandbox around this process and enters it.
 ///
 /// The process has one thread, is root as far as the server is, and was born in a mount namespace of its own;
-/// [`harden`] was called. Afterwards it is the user of the spec, sees the container's files only, and
+/// [`harden`](fn@crate::harden) was called. Afterwards it is the user of the spec, sees the container's files only, and
 /// can run nothing; [`filter`](crate::filter) comes next. The descriptors the plan's sandbox names are closed.
 ///
 /// After an error the process is somewhere between and must exit.

@@ -6,7 +6,7 @@ use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_paren
 /// Makes the process non-dumpable and tied to its parent's life.
 ///
 /// Non-dumpable means that a process of the same user in a shared pid namespace can neither trace it nor
-/// open its `/proc/<pid>/mem`. A change of user clears both, so [`enter`](crate::enter) calls this again at
+/// open its `/proc/<pid>/mem`. A change of user clears both, so [`enter`](fn@crate::enter) calls this again at
 /// its end; the caller then looks once whether the control socket hung up, since a parent that died before
 /// sent no signal.
 pub fn harden() -> Result<(), SandboxError> {

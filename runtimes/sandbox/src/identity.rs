@@ -11,7 +11,8 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::io;
 
-/// Becomes `user` with exactly `wanted`, as far as the runtime has it.
+/// Becomes `user` with what is left of `wanted` when a program is executed as that user, as far as the runtime
+/// has it: an ordinary container's sets are cut down by its exec, and there is none here.
 pub(crate) fn become_user(
     user: &User,
     wanted: &Capabilities,
@@ -46,8 +47,14 @@ pub(crate) fn become_user(
         set_keep_capabilities(false).map_err(|errno| SandboxError::Capabilities(errno.into()))?;
     }
 
-    let permitted = sets.permitted & held.permitted;
-    let missing = sets.permitted - held.permitted;
+    // capabilities(7), "Transformation during execve": who is not root keeps the ambient set alone.
+    let ambient = sets.ambient & sets.permitted & sets.inheritable;
+    let (due, in_force) = match user.uid {
+        0 => (sets.permitted, sets.effective),
+        _ => (ambient, ambient),
+    };
+    let permitted = due & held.permitted;
+    let missing = due - held.permitted;
     if !missing.is_empty() {
         warnings.push(Warning::CapabilitiesMissing {
             names: missing.iter().map(|cap| cap.to_string()).collect(),
@@ -55,7 +62,7 @@ pub(crate) fn become_user(
     }
     // Ambient capabilities outlive exec only, and there is none; they are kept for who looks at them.
     let inheritable = sets.inheritable & (held.inheritable | permitted);
-    CapState { permitted, effective: sets.effective & permitted, inheritable }
+    CapState { permitted, effective: in_force & permitted, inheritable }
         .set_current()
         .map_err(capability_error)?;
     ambient::clear().map_err(capability_error)?;

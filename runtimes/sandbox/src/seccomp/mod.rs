@@ -25,7 +25,7 @@ use syscalls::Sysno;
 
 /// Installs the engine's list with `engine_calls` added, and the spec's `profile` folded into it.
 ///
-/// After [`enter`](crate::enter), which set `no_new_privs`.
+/// After [`enter`](fn@crate::enter), which set `no_new_privs`.
 pub fn filter(profile: &Option<Seccomp>, engine_calls: &[&str]) -> Result<(), SandboxError> {
     let mut base = list(ENGINE);
     if !engine_calls.is_empty() {
