@@ -10,9 +10,9 @@
 //! Every path is resolved with `RESOLVE_IN_ROOT`, so no link in an image leads out of it.
 
 use oci_spec::runtime::{Process, Spec};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -79,20 +79,28 @@ fn open(root: BorrowedFd<'_>, spec: &Spec, path: &Path) -> Option<File> {
         let bound = mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind");
         (bound || mount.typ().as_deref() == Some("bind")).then(|| (mount.source().as_ref(), below))
     });
-    let file = match mounted {
-        Some((Some(source), below)) if below.as_os_str().is_empty() => File::open(source).ok()?,
-        Some((Some(source), below)) => open_in(File::open(source).ok()?.as_fd(), below)?,
-        Some((None, _)) => return None,
-        None => open_in(root, path)?,
+    let found = match mounted {
+        Some((source, below)) => {
+            let source = rustix::fs::open(source?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            if below.as_os_str().is_empty() { source } else { find_in(source.as_fd(), below)? }
+        }
+        None => find_in(root, path)?,
     };
-    file.metadata().ok()?.is_file().then_some(file)
+    regular(&found)
 }
 
-fn open_in(directory: BorrowedFd<'_>, path: &Path) -> Option<File> {
-    // NONBLOCK: an image may have a FIFO there.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+/// Where a path leads, without opening what is there.
+fn find_in(directory: BorrowedFd<'_>, path: &Path) -> Option<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve).ok().map(File::from)
+    rustix::fs::openat2(directory, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve).ok()
+}
+
+/// A regular file that was found, to read. Nothing else is ever opened: a FIFO would make the server wait for
+/// its writer, and a device of the image would be the host's.
+fn regular(found: &OwnedFd) -> Option<File> {
+    let mode = rustix::fs::fstat(found).ok()?.st_mode;
+    let regular = FileType::from_raw_mode(mode) == FileType::RegularFile;
+    regular.then(|| File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()).flatten()
 }
 
 fn classify(path: PathBuf, file: File) -> Entry {
@@ -181,5 +189,20 @@ mod tests {
         std::fs::create_dir(root.path().join("dir")).expect("made");
         assert!(matches!(seen(root.path(), &simple("/fifo", &[])), Entry::Missing));
         assert!(matches!(seen(root.path(), &simple("/dir", &[])), Entry::Missing));
+    }
+
+    #[test]
+    fn a_fifo_mounted_over_the_program_is_not_waited_for() {
+        let (root, outside) =
+            (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let fifo = outside.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        for program in ["/a.wasm", "/a.wasm/below"] {
+            let mut json = serde_json::to_value(simple(program, &[])).expect("json");
+            json["mounts"] = serde_json::json!([
+                {"destination": "/a.wasm", "type": "bind", "source": fifo, "options": ["bind"]}
+            ]);
+            assert!(matches!(seen(root.path(), &spec(json)), Entry::Missing), "{program}");
+        }
     }
 }
