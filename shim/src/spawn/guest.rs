@@ -3,6 +3,8 @@
 use super::mounts::Placed;
 use oci_spec::runtime::{Process, Spec};
 use pinnace_plan::{Guest, Preopen};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 
 /// What a spec gives its guest. `program` is the first argument as the guest sees it.
@@ -26,10 +28,15 @@ pub(super) fn root_read_only(spec: &Spec) -> bool {
 /// Names are unique; of equal ones the last wins, at the place of the first.
 fn environment(pairs: &[String]) -> Vec<(String, String)> {
     let mut env: Vec<(String, String)> = Vec::with_capacity(pairs.len());
+    // An image may bring a hundred thousand of them.
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(pairs.len());
     for (name, value) in pairs.iter().filter_map(|pair| pair.split_once('=')) {
-        match env.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => env.push((name.to_owned(), value.to_owned())),
+        match places.entry(name) {
+            Entry::Occupied(place) => value.clone_into(&mut env[*place.get()].1),
+            Entry::Vacant(place) => {
+                place.insert(env.len());
+                env.push((name.to_owned(), value.to_owned()));
+            }
         }
     }
     env
