@@ -139,7 +139,11 @@ impl Actor {
             Call::State(answer) => reply(answer, Ok(self.snapshot())),
             Call::Wait(answer) => match self.state.exit() {
                 Some(exit) => reply(answer, Ok(exit)),
-                None => self.waits.push(answer),
+                None => {
+                    // Whoever has gone away (a containerd that was restarted) leaves nothing behind.
+                    self.waits.retain(|waiting| !waiting.is_closed());
+                    self.waits.push(answer);
+                }
             },
             // The init process belongs to the container until Delete: containerd takes a task without
             // pids for a leak when it restarts, and would throw away the exit status.
