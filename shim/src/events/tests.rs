@@ -112,6 +112,24 @@ async fn a_restart_of_containerd_loses_nothing() {
     assert_eq!(containerd.taken(), expected(0..6));
 }
 
+#[tokio::test]
+async fn the_first_event_after_a_restart_is_not_late() {
+    let (_directory, socket) = socket();
+    let containerd = Fake::default();
+    let mut server = containerd.listen(&socket).await;
+    let publisher = Publisher::new(socket.to_str().unwrap(), "k8s.io");
+    send(&publisher, [0]);
+    assert!(publisher.flush(SOON).await);
+
+    server.shutdown().await.unwrap();
+    drop(server);
+    std::fs::remove_file(&socket).unwrap();
+    let _server = containerd.listen(&socket).await;
+    send(&publisher, [1]);
+    assert!(publisher.flush(Duration::from_millis(800)).await, "no pause before the first retry");
+    assert_eq!(containerd.taken(), expected(0..2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_event_nobody_takes_is_given_up_after_five_retries() {
     let (_directory, socket) = socket();

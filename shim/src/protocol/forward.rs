@@ -61,13 +61,21 @@ impl Forwarder {
     /// One try.
     pub(crate) async fn forward(&mut self, at: SystemTime, event: &Event) -> Result<(), ForwardError> {
         let request = envelope(&self.namespace, at, event).map_err(ForwardError::Encode)?;
-        // The client goes back only if the connection is known to be good.
-        let client = match self.client.take() {
-            Some(client) => client,
-            None => self.connect().await?,
-        };
+        if let Some(client) = self.client.take() {
+            match self.ask(client, &request).await {
+                // The connection had broken: containerd was restarted since the last event.
+                Err(ForwardError::Refused(_)) if self.client.is_none() => {}
+                done => return done,
+            }
+        }
+        let client = self.connect().await?;
+        self.ask(client, &request).await
+    }
+
+    /// The client is kept only if the connection is known to be good.
+    async fn ask(&mut self, client: EventsClient, request: &ForwardRequest) -> Result<(), ForwardError> {
         let time = context::with_duration(TRY);
-        let answer = timeout(TRY, client.forward(time, &request)).await.map_err(|_| ForwardError::Silent)?;
+        let answer = timeout(TRY, client.forward(time, request)).await.map_err(|_| ForwardError::Silent)?;
         let delivered = matches!(answer, Ok(_) | Err(ttrpc::Error::RpcStatus(_)));
         self.client = delivered.then_some(client);
         answer.map(drop).map_err(ForwardError::Refused)
