@@ -60,7 +60,7 @@ pub(super) fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) ->
         [] => clone_tree(root_path),
         [mount] if mount.kind == "bind" => clone_tree(Path::new(&mount.source)),
         [mount] if mount.kind == "overlay" => match overlay(&mount.options) {
-            // Before 6.7 there is no `lowerdir+`.
+            // Before 6.7 there is no `lowerdir+` (tried on 6.1).
             Err(RootError::Overlay { option, source })
                 if option.starts_with("lowerdir+") && source.raw_os_error() == Some(libc::EINVAL) =>
             {
@@ -116,6 +116,11 @@ fn overlay(options: &[String]) -> Result<OwnedFd, RootError> {
         move |error: rustix::io::Errno| RootError::Overlay { option, source: error.into() }
     };
     let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
+    // Before 6.5 a context takes anything, also this without its value, and then refuses it all at `create`,
+    // with a line in the kernel's log for each container.
+    if rustix::mount::fsconfig_set_flag(context.as_fd(), "lowerdir+").is_ok() {
+        return Err(failed("lowerdir+")(rustix::io::Errno::INVAL));
+    }
     for option in options {
         match option.split_once('=') {
             // One `lowerdir` string is cut at 256 bytes, which is four layers of containerd's.
@@ -156,7 +161,13 @@ fn mounted_aside(mounts: &[RootMount], target: &Path) -> Result<OwnedFd, RootErr
         )
         .map_err(failed("private propagation", "/"))?;
         for mount in mounts {
-            let (flags, data) = legacy(&mount.options);
+            let (shared, options) = from_shared_directory(&mount.options);
+            // Only this thread's: a mount namespace of one's own brings a working directory of one's own.
+            nix::unistd::chdir(shared).map_err(failed("shared directory", &shared.to_string_lossy()))?;
+            let (flags, data) = legacy(&options);
+            if data.len() >= PAGE {
+                return Err(failed(&mount.kind, &mount.source)(nix::Error::E2BIG));
+            }
             nix::mount::mount(
                 Some(mount.source.as_str()),
                 target,
@@ -172,6 +183,28 @@ fn mounted_aside(mounts: &[RootMount], target: &Path) -> Result<OwnedFd, RootErr
         let thread = std::thread::Builder::new().spawn_scoped(scope, aside).map_err(RootError::Thread)?;
         thread.join().unwrap_or_else(|_| Err(RootError::Thread(io::Error::other("it ended early"))))
     })
+}
+
+/// `mount(2)` cuts its options here, without a word.
+const PAGE: usize = 4096;
+
+/// The directory that all lower layers are in, and the options with their paths from there: of whole paths as
+/// containerd has them, fifty fill the page.
+fn from_shared_directory(options: &[String]) -> (&Path, Vec<String>) {
+    let lower = options.iter().find_map(|option| option.strip_prefix("lowerdir="));
+    let layers: Vec<&Path> = lower.into_iter().flat_map(|lower| lower.split(':')).map(Path::new).collect();
+    let holds = |directory: &Path, layer: &Path| layer.parent().is_some_and(|up| up.starts_with(directory));
+    let shared = layers.first().and_then(|first| {
+        first.ancestors().skip(1).find(|directory| layers.iter().all(|layer| holds(directory, layer)))
+    });
+    let Some(shared) = shared else { return (Path::new("/"), options.to_vec()) };
+    let names: Vec<_> = layers.iter().filter_map(|layer| layer.strip_prefix(shared).ok()?.to_str()).collect();
+    let lower = format!("lowerdir={}", names.join(":"));
+    let shortened = |option: &String| match option.starts_with("lowerdir=") {
+        true => lower.clone(),
+        false => option.clone(),
+    };
+    (shared, options.iter().map(shortened).collect())
 }
 
 /// Options as `mount(2)` wants them: flags, and the rest as text.
@@ -205,5 +238,24 @@ mod tests {
         let (flags, data) = legacy(&options);
         assert_eq!(flags, MsFlags::MS_RDONLY | MsFlags::MS_BIND | MsFlags::MS_REC);
         assert_eq!(data, "lowerdir=/a:/b,index=off");
+    }
+
+    #[test]
+    fn layers_are_shortened_by_what_they_share() {
+        let shortened = |lower: &str| {
+            let options =
+                ["index=off".to_owned(), format!("lowerdir={lower}"), "upperdir=/s/9/fs".to_owned()];
+            let (shared, options) = from_shared_directory(&options);
+            assert_eq!((options[0].as_str(), options[2].as_str()), ("index=off", "upperdir=/s/9/fs"));
+            (shared.to_str().unwrap().to_owned(), options[1].clone())
+        };
+        assert_eq!(shortened("/s/1/fs:/s/2/fs"), ("/s".to_owned(), "lowerdir=1/fs:2/fs".to_owned()));
+        assert_eq!(shortened("/s/1:/s"), ("/".to_owned(), "lowerdir=s/1:s".to_owned()));
+        assert_eq!(shortened("/a:/b/c"), ("/".to_owned(), "lowerdir=a:b/c".to_owned()));
+        assert_eq!(shortened("/a"), ("/".to_owned(), "lowerdir=a".to_owned()));
+        let options = ["ro".to_owned(), "bind".to_owned()];
+        assert_eq!(from_shared_directory(&options), (Path::new("/"), options.to_vec()));
+        let whole = ["lowerdir=/:/a".to_owned()];
+        assert_eq!(from_shared_directory(&whole), (Path::new("/"), whole.to_vec()));
     }
 }
