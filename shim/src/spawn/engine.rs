@@ -40,6 +40,9 @@ pub enum EngineError {
         /// 0 to 255; 128 + n for a death by signal n.
         status: u32,
     },
+    /// The kernel took it for its memory; its caller knows, who has the cgroup.
+    #[error("the kernel ended the engine for want of memory before it was ready: raise the memory limit")]
+    OutOfMemory,
     /// It said something that does not belong here.
     #[error("the engine sent {report} before it was ready")]
     OutOfTurn {

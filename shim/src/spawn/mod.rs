@@ -97,7 +97,10 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         },
         join: place.entrance.to_spawn(&entrance),
     };
-    let engine = Engine::launch(launch, &plan).await?;
+    let engine = Engine::launch(launch, &plan).await.map_err(|error| match error {
+        EngineError::Died { .. } if place.cgroup.0.oom_kills() > 0 => EngineError::OutOfMemory,
+        error => error,
+    })?;
     place.stdio.release_child_ends();
     host.adjust_oom_score(engine.pid, process.oom_score_adj());
     if let Err(error) = bundle.note_pid(engine.pid) {
