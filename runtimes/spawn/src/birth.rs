@@ -306,7 +306,9 @@ mod tests {
         // Targets that are each other's current numbers, whatever these are.
         let (low, high) = if a.as_raw_fd() < b.as_raw_fd() { (&a, &b) } else { (&b, &a) };
         let fds = [(high.as_fd(), low.as_raw_fd()), (low.as_fd(), high.as_raw_fd())];
-        let script = format!("echo low >&{}; echo high >&{}", low.as_raw_fd(), high.as_raw_fd());
+        // By path, because a shell's own `>&` takes one digit.
+        let to = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
+        let script = format!("echo low >{}; echo high >{}", to(low), to(high));
         let (_, code) = shell(&script, &fds);
         assert_eq!(code, 0);
         let swapped = a.as_raw_fd() < b.as_raw_fd();
