@@ -1,7 +1,10 @@
 //! sha256, the one digest here.
 
 use crate::CacheError;
-use rustix::io::{Errno, pread};
+use rustix::{
+    fs::fstat,
+    io::{Errno, pread},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, os::fd::AsFd, str::FromStr};
@@ -58,6 +61,11 @@ pub(crate) const CHUNK: usize = 32 * 1024;
 /// # Errors
 /// If it cannot be read, or has more than `max` bytes.
 pub fn hash_file(file: impl AsFd, max: u64, name: &str) -> Result<(Digest, u64), CacheError> {
+    let read = |error: Errno| CacheError::Read { name: name.into(), source: error.into() };
+    // Before the first byte: a file of holes is refused as fast as it was made.
+    if u64::try_from(fstat(&file).map_err(read)?.st_size).is_ok_and(|size| size > max) {
+        return Err(CacheError::TooLarge { name: name.into(), max });
+    }
     let mut hasher = Hasher::new();
     let mut chunk = vec![0; CHUNK];
     let mut length = 0;
@@ -72,7 +80,7 @@ pub fn hash_file(file: impl AsFd, max: u64, name: &str) -> Result<(Digest, u64),
                 hasher.update(chunk.get(..count).unwrap_or_default());
             }
             Err(Errno::INTR) => {}
-            Err(error) => return Err(CacheError::Read { name: name.into(), source: error.into() }),
+            Err(error) => return Err(read(error)),
         }
     }
 }
