@@ -13,7 +13,7 @@
 use crate::{
     CacheError, Input,
     cage::{Bounds, Cage},
-    input::{printable, sealed},
+    input::printable,
     lock::Lock,
 };
 use pinnace_plan::{
@@ -109,7 +109,7 @@ impl Compiler<'_> {
         let memory = if cage.is_some() { 0 } else { self.memory_bytes };
         let request = encode(&Request { name: name.into(), threads: self.threads(), memory })
             .map_err(|source| CacheError::Wire { name: name.into(), source })?;
-        let request = sealed(&request).map_err(failed)?;
+        let request = pinnace_spawn::sealed("pinnace-request", &request).map_err(failed)?;
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed)?;
         let (control, its_end) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)

@@ -4,15 +4,14 @@ use crate::{
     CacheError, Digest,
     digest::{CHUNK, Hasher},
 };
-use rustix::{
-    fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create},
-    io::Errno,
-};
+use pinnace_spawn::{memory_file, seal};
 use std::{
-    fs::File,
-    io::{self, Read, Seek, Write},
+    io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
+
+/// What `/proc` calls a module on its way.
+const MEMORY_FILE: &str = "pinnace-module";
 
 /// A module in a sealed memory file, so that the bytes compiled are the bytes hashed.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ impl Input {
     pub fn copy(mut module: impl Read, max: u64, name: &str) -> Result<Self, CacheError> {
         let name = printable(name);
         let failed = |source: io::Error| CacheError::Seal { name: name.clone(), source };
-        let mut file = memory_file().map_err(failed)?;
+        let mut file = memory_file(MEMORY_FILE).map_err(failed)?;
         let mut hasher = Hasher::new();
         let mut chunk = vec![0; CHUNK];
         let mut length = 0;
@@ -84,32 +83,11 @@ pub(crate) fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// A sealed memory file with these bytes.
-pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let mut file = memory_file()?;
-    file.write_all(bytes)?;
-    seal(file)
-}
-
-fn memory_file() -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Kernels before 6.3 do not know that a memory file can be not executable.
-    match memfd_create("pinnace-module", flags | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => Ok(memfd_create("pinnace-module", flags)?.into()),
-        made => Ok(made?.into()),
-    }
-}
-
-fn seal(mut file: File) -> io::Result<OwnedFd> {
-    file.rewind()?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-    Ok(file.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::hash_file;
+    use std::fs::File;
 
     #[test]
     fn what_was_hashed_cannot_be_changed() {

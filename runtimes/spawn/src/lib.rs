@@ -21,7 +21,9 @@
 mod birth;
 mod child;
 mod error;
+mod sealed;
 
 pub use birth::{Birth, Join, Namespaces};
 pub use child::Child;
 pub use error::{SpawnError, Step};
+pub use sealed::{memory_file, seal, sealed};

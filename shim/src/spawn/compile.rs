@@ -12,7 +12,6 @@ use super::host::Host;
 use pinnace_cache::{Artifact, Cache, CacheError, Digest, Identity, Input, Key, Layers};
 use pinnace_node::{Config, FingerprintError, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
-use rustix::fs::MemfdFlags;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Seek};
@@ -113,8 +112,7 @@ impl<'a> Compiler<'a> {
         max: u64,
         name: &str,
     ) -> Result<Input, CompileError> {
-        let memfd = rustix::fs::memfd_create("layer", MemfdFlags::CLOEXEC);
-        let mut kept = memfd.map(File::from).map_err(|error| CompileError::Keep(error.into()))?;
+        let mut kept = pinnace_spawn::memory_file("pinnace-layer").map_err(CompileError::Keep)?;
         self.host.images.read_layer(image, layer, &kept).await?;
         kept.rewind().map_err(CompileError::Keep)?;
         Ok(Input::copy(&kept, max, name)?)

@@ -3,11 +3,9 @@
 use super::control::{Control, ControlError};
 use pinnace_plan::{Failure, Fd, Plan, Report, WireError, fds};
 use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
-use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::io::unix::AsyncFd;
 
@@ -105,7 +103,8 @@ impl Engine {
     /// # Errors
     /// When it cannot be born, refuses its plan, or dies; it is gone then.
     pub async fn launch(launch: Launch<'_>, plan: &Plan) -> Result<Self, EngineError> {
-        let sealed = seal(&pinnace_plan::encode(plan)?).map_err(EngineError::Plan)?;
+        let sealed =
+            pinnace_spawn::sealed("pinnace-plan", &pinnace_plan::encode(plan)?).map_err(EngineError::Plan)?;
         let (control, theirs) = Control::pair()?;
         let args = arguments(launch.name, &plan.guest.args);
         let mut list = launch.descriptors.list;
@@ -194,19 +193,6 @@ impl Engine {
 
 /// containerd's own word for an exit nobody saw.
 const UNKNOWN: u32 = 255;
-
-/// A memfd with these bytes that nobody can change any more, read from its start.
-fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let memfd = rustix::fs::memfd_create(c"plan", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut file = File::from(memfd);
-    file.write_all(bytes)?;
-    rustix::fs::fcntl_add_seals(
-        &file,
-        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
-    )?;
-    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
-    Ok(file.into())
-}
 
 /// The process' own arguments. A NUL inside one would end it early for the kernel, so it is cut there.
 fn arguments(name: &str, guest: &[String]) -> Vec<CString> {

@@ -9,6 +9,7 @@
 //!
 //! Every path is resolved with `RESOLVE_IN_ROOT`, so no link in an image leads out of it.
 
+use super::mounts::is_bind;
 use oci_spec::runtime::{Process, Spec};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::fs::File;
@@ -76,8 +77,7 @@ fn candidates(program: &str, process: &Process) -> Vec<PathBuf> {
 fn open(root: BorrowedFd<'_>, spec: &Spec, path: &Path) -> Option<File> {
     let mounted = spec.mounts().iter().flatten().rev().find_map(|mount| {
         let below = path.strip_prefix(mount.destination()).ok()?;
-        let bound = mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind");
-        (bound || mount.typ().as_deref() == Some("bind")).then(|| (mount.source().as_ref(), below))
+        is_bind(mount).then(|| (mount.source().as_ref(), below))
     });
     let found = match mounted {
         Some((source, below)) => {

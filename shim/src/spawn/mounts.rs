@@ -86,6 +86,12 @@ pub(super) fn mounts(spec: &Spec) -> Result<Vec<Placed>, MountError> {
     spec.mounts().iter().flatten().filter_map(|mount| place(mount).transpose()).collect()
 }
 
+/// Whether a mount is a part of the host's tree, by its type or by its options.
+pub(super) fn is_bind(mount: &SpecMount) -> bool {
+    let bound = mount.options().iter().flatten().any(|option| option == "bind" || option == "rbind");
+    bound || mount.typ().as_deref() == Some("bind")
+}
+
 fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
     let destination = mount.destination().display().to_string();
     if !mount.destination().is_absolute() || destination.split('/').any(|part| part == "..") {
@@ -94,7 +100,7 @@ fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
     let options = mount.options().as_deref().unwrap_or_default();
     let has = |name: &str| options.iter().any(|option| option == name);
     let kind = mount.typ().as_deref().unwrap_or("");
-    let bind = has("bind") || has("rbind") || kind == "bind";
+    let bind = is_bind(mount);
     if KERNEL.contains(&kind) && !bind || UNUSED.contains(&destination.as_str()) {
         return Ok(None);
     }
