@@ -108,6 +108,15 @@ impl Node {
         self.daemon.borrow().socket()
     }
 
+    /// Whether somebody is connected to the shim of this container.
+    #[must_use]
+    pub fn reached(&self, id: &str) -> bool {
+        let address = leaks::socket(&self.socket(), id).display().to_string();
+        let sockets = fs::read_to_string("/proc/net/unix").expect("the sockets");
+        // The one that listens carries the path, and so does each end that it accepted.
+        sockets.lines().filter(|line| line.ends_with(&address)).count() > 1
+    }
+
     /// containerd's process.
     #[must_use]
     pub fn containerd_pid(&self) -> u32 {

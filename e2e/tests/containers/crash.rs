@@ -81,8 +81,12 @@ fn what_a_server_that_dies_while_it_creates_leaves_the_next_compilation_takes_aw
     let mut ctr =
         node.ctr().args(runs).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let ours = [std::process::id(), node.containerd_pid(), ctr.as_ref().expect("start ctr").id()];
-    // The compile process, the engine, or neither yet: whatever there is when the server first shows itself.
-    let shim = until("a server", || {
+    // The compile process, the engine, or neither yet: whatever there is when containerd has reached the server.
+    // Nobody executes `delete` for a server that dies before that; the next start of its id takes its socket.
+    let shim = until("a server that containerd is connected to", || {
+        if !node.reached(&id) {
+            return None;
+        }
         let mut found = leaks::processes(&id, &ours).into_iter();
         found.find(|pid| cost::of(*pid).is_some_and(|process| process.name == "pinnace-shim"))
     });

@@ -77,6 +77,7 @@ pub(crate) fn spawn(
         fds,
         namespaces: Namespaces { new: NAMESPACES, join_pid: None },
         join: Join::Inherit,
+        held: false,
     };
     Ok(birth.spawn()?)
 }

@@ -3,8 +3,9 @@
 //! ```text
 //!  parent: join the pid namespace, if one is named     (setns changes only what children get)
 //!          clone3(namespaces | INTO_CGROUP) ──────────▶ child: parent-death signal
-//!          leave the pid namespace again                       write "0" to each v1 `tasks` file
-//!          pid and pidfd                                       own session
+//!          leave the pid namespace again                       held: waits for one byte
+//!          pid and pidfd                                       write "0" to each v1 `tasks` file
+//!          held: what needs its pid, then the byte ──────────▶ own session
 //!                                                              descriptors to their numbers
 //!                                                              default signals, empty mask
 //!                                                              execveat(program)

@@ -117,6 +117,7 @@ impl Engine {
             fds: &list,
             namespaces: launch.namespaces,
             join: launch.join,
+            held: false,
         };
         let mut child = birth.spawn()?;
         drop(theirs);
