@@ -35,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring what demo and tests need: containerd 1.7 and 2.1, runc, busybox, protoc
+    /// Bring what demo and tests need: four versions of containerd, runc, busybox, protoc
     Tools,
     /// Build the release programs into target/dist
     Build,

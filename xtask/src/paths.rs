@@ -1,7 +1,7 @@
 //! Where things lie.
 //!
 //! ```text
-//!  target/tools/    containerd-1.7.24 -> …, containerd-2.1.9 -> …, runc -> …, busybox -> …
+//!  target/tools/    containerd-1.6.20 -> …, containerd-2.3.7 -> …, runc -> …, busybox -> …
 //!  target/dist/     the release programs
 //!  ~/.cache/pinnace/tools/<package>_<version>_<arch>/   what target/tools points to
 //! ```

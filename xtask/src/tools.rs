@@ -5,7 +5,11 @@
 //! matters is for the command that asked.
 
 mod apt;
+mod containerd;
+mod go;
 mod guest;
+
+pub(crate) use containerd::installed as installed_containerd;
 
 use crate::error::Error;
 use crate::paths;
@@ -13,18 +17,6 @@ use crate::run::{self, say};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-
-/// The containerd that tests run on: the version, and the Debian suites that carry it.
-struct Daemon {
-    version: &'static str,
-    suites: &'static [&'static str],
-}
-
-/// One of each protocol generation. A suite that has moved on gives its newest instead.
-const DAEMONS: [Daemon; 2] = [
-    Daemon { version: "1.7.24", suites: &["trixie"] },
-    Daemon { version: "2.1.9", suites: &["forky", "sid"] },
-];
 
 /// What `target/tools` holds.
 pub(crate) struct Tools {
@@ -38,8 +30,8 @@ pub(crate) struct Tools {
 pub(crate) fn bring() -> Result<Tools, Error> {
     protoc()?;
     let mut tools = Tools { containerds: Vec::new(), left_out: Vec::new() };
-    for daemon in &DAEMONS {
-        match containerd(daemon) {
+    for daemon in &containerd::DAEMONS {
+        match daemon.bring() {
             Ok(version) => tools.containerds.push(version),
             Err(reason) => tools.left_out.push(format!("containerd {}: {reason}", daemon.version)),
         }
@@ -75,32 +67,6 @@ pub(crate) fn protoc() -> Result<(), Error> {
         });
     }
     apt::install("protobuf-compiler")
-}
-
-/// One containerd at `target/tools/containerd-<version>`; the version is the one that could be had.
-fn containerd(daemon: &Daemon) -> Result<String, Error> {
-    let exact = paths::tools().join(format!("containerd-{}", daemon.version));
-    if exact.join("bin/containerd").is_file() {
-        return Ok(daemon.version.to_owned());
-    }
-    let package = apt::from_suites("containerd", daemon.version, daemon.suites)?;
-    link(&package.prefix.join("usr"), &format!("containerd-{}", package.upstream))?;
-    Ok(package.upstream)
-}
-
-/// The machine's own containerd, if it is new enough for Wasm layers (1.6 refuses them).
-pub(crate) fn installed_containerd() -> Option<String> {
-    let program = paths::which("containerd")?;
-    let words = run::captured(run::program(&program).arg("--version")).ok()?;
-    let version = words.split_whitespace().nth(2)?.trim_start_matches('v');
-    let version = version.split(['~', '+', '-']).next()?.to_owned();
-    let numbers: Vec<u32> = version.split('.').filter_map(|number| number.parse().ok()).collect();
-    if numbers < vec![1, 7] {
-        return None;
-    }
-    let prefix = program.parent()?.parent()?;
-    link(prefix, &format!("containerd-{version}")).ok()?;
-    Some(version)
 }
 
 /// A small program: the machine's own, else its distribution's package.

@@ -169,7 +169,7 @@ fn download(package: &str, apart: &[String], kept: &Path) -> Result<Unpacked, Er
 }
 
 /// Puts a whole prefix under its name.
-fn place(prefix: &Path, home: PathBuf) -> Result<PathBuf, Error> {
+pub(super) fn place(prefix: &Path, home: PathBuf) -> Result<PathBuf, Error> {
     match fs::rename(prefix, &home) {
         // Another clone may have been as fast: its directory has the same content.
         Err(source) if !home.is_dir() => Err(Error::File { step: "rename", path: home, source }),
