@@ -28,7 +28,7 @@ pub struct Descriptor {
 }
 
 /// The platform of an index's entry.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct Platform {
     /// `linux`, `wasip1`, …
     #[serde(default)]

@@ -31,6 +31,7 @@ mod document;
 mod error;
 mod media;
 mod memo;
+pub mod support;
 mod walk;
 
 pub use client::{Containerd, ImageRef};

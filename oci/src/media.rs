@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a Wasm layer is declared to be. What it is, the engine finds out from the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WasmMedia {
     /// `application/wasm`: a core module or a component.
@@ -15,7 +15,8 @@ pub enum WasmMedia {
 }
 
 impl WasmMedia {
-    const ALL: [Self; 3] = [Self::Wasm, Self::Component, Self::Content];
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Wasm, Self::Component, Self::Content];
 
     /// The media type as a manifest writes it.
     pub fn as_str(self) -> &'static str {
