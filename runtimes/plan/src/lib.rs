@@ -34,7 +34,8 @@ pub use wire::{WireError, decode, decode_record, encode, encode_record};
 
 use serde::{Deserialize, Serialize};
 
-/// Version of everything in this crate. Raised with every change of a record.
+/// Version of everything in this crate. Raised with every change of a record that one side would misread; a variant
+/// at an enum's end is none.
 pub const VERSION: u16 = 1;
 
 /// The largest control record, in bytes. Messages are cut to fit, never split.

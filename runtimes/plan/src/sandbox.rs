@@ -46,6 +46,13 @@ pub enum Namespace {
     Uts,
     /// The view of the cgroup tree.
     Cgroup,
+    /// Users and groups. It is entered last, when nothing is left to do with the host's rights.
+    User {
+        /// The user id outside of its root, whose all is that is made in the container.
+        uid: u32,
+        /// The group id.
+        gid: u32,
+    },
 }
 
 /// One mount of the container, inside its own mount namespace only.
@@ -82,6 +89,17 @@ pub enum MountKind {
         devices: Vec<Device>,
         /// Options of the tmpfs.
         options: Vec<(String, Option<String>)>,
+    },
+    /// A [`MountKind::Bind`] whose files' owners are mapped.
+    MappedBind {
+        /// The host path.
+        source: String,
+        /// Whether mounts below the source come along.
+        recursive: bool,
+        /// The user namespace whose maps lead from the ids in the source to those of the host.
+        users: Fd,
+        /// Whether mounts below the source are mapped too.
+        below: bool,
     },
 }
 

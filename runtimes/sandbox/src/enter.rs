@@ -6,6 +6,7 @@
 //! a detached one whose descriptor is closed too, costs 20 µs on a quiet machine and 600 on a busy one. So
 //! there is one unmount, of the host's root, and nothing is mounted only to be looked at.
 
+use crate::users::Users;
 use crate::{SandboxError, Warning, descriptors, files, harden, identity, limits, mounts, namespaces};
 use mounts::path;
 use pinnace_plan::{Preopen, Sandbox};
@@ -33,7 +34,7 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
     let root = descriptors::take(sandbox.root, "the root")?;
 
     // The namespaces first: sysctls and the host name are theirs.
-    namespaces::join(&sandbox.join)?;
+    let users = namespaces::join(&sandbox.join)?;
     namespaces::name(sandbox.hostname.as_deref(), sandbox.domainname.as_deref())?;
     // While the host's /proc is there.
     namespaces::sysctls(&sandbox.sysctls)?;
@@ -43,6 +44,7 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
     let root = mounts::root::attach(root)?;
     // Mount points that are missing are made as the spec's root would make them.
     limits::set_umask(Some(0o022));
+    users.as_ref().map_or(Ok(()), Users::make_files_as_root)?;
     let devs = mounts::attach_all(root.as_fd(), &sandbox.mounts)?;
     mounts::hold_still(root.as_fd(), &sandbox.readonly_paths)?;
     // From here on, nothing of image or volumes is a program, a device or set-uid.
@@ -59,6 +61,8 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
     // While we may still raise some.
     limits::set(&sandbox.rlimits, &mut warnings)?;
     limits::set_umask(sandbox.user.umask);
+    // The last that the host's rights were needed for is done.
+    users.map_or(Ok(()), Users::enter)?;
     // Landlock and seccomp ask for it, and no file can give privileges from here on.
     rustix::thread::set_no_new_privs(true).map_err(|errno| SandboxError::NoNewPrivs(errno.into()))?;
     identity::become_user(&sandbox.user, &sandbox.capabilities, &mut warnings)?;

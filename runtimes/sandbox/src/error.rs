@@ -33,6 +33,20 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// Files cannot be made as the root of the user namespace.
+    #[error("cannot make files as user {uid}, group {gid}, the root of the container's user namespace")]
+    FilesAs {
+        /// Its id outside.
+        uid: u32,
+        /// Its group's.
+        gid: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The user namespace could not be entered.
+    #[error("cannot enter the user namespace of the container")]
+    EnterUsers(#[source] io::Error),
     /// The host name could not be set.
     #[error("cannot set host name {name:?}; at most 64 bytes are allowed")]
     Hostname {
@@ -110,6 +124,17 @@ pub enum SandboxError {
     CloneTree {
         /// Host path.
         path: String,
+        /// Container path.
+        destination: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The owners of a mount's files could not be mapped.
+    #[error(
+        "cannot map the ids of the mount {destination} (MOUNT_ATTR_IDMAP): the file system of its source must support it, as ext4 and XFS do since Linux 5.12, btrfs since 5.15 and tmpfs since 6.3"
+    )]
+    MapIds {
         /// Container path.
         destination: String,
         /// Why.

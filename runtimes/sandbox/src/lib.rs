@@ -27,6 +27,7 @@ mod limits;
 mod mounts;
 mod namespaces;
 mod seccomp;
+mod users;
 
 pub use compiler::confine_compiler;
 pub use enter::{Entered, enter};

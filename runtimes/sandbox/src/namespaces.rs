@@ -1,13 +1,16 @@
 //! The namespaces of the container: joined by descriptor, named, and tuned.
 
+use crate::users::Users;
 use crate::{SandboxError, descriptors};
 use pinnace_plan::{Fd, Namespace};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::os::fd::AsFd;
 
-/// Joins each namespace, and closes its descriptor: it would keep the namespace alive.
-pub(crate) fn join(namespaces: &[(Namespace, Fd)]) -> Result<(), SandboxError> {
+/// Joins each namespace, and closes its descriptor: it would keep the namespace alive. The user namespace is the answer,
+/// to be entered later.
+pub(crate) fn join(namespaces: &[(Namespace, Fd)]) -> Result<Option<Users>, SandboxError> {
+    let mut users = None;
     for &(kind, fd) in namespaces {
         let fd = descriptors::take(fd, "a namespace")?;
         let link = match kind {
@@ -15,11 +18,15 @@ pub(crate) fn join(namespaces: &[(Namespace, Fd)]) -> Result<(), SandboxError> {
             Namespace::Ipc => LinkNameSpaceType::InterProcessCommunication,
             Namespace::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
             Namespace::Cgroup => LinkNameSpaceType::ControlGroup,
+            Namespace::User { uid, gid } => {
+                users = Some(Users { namespace: fd, uid, gid });
+                continue;
+            }
         };
         move_into_link_name_space(fd.as_fd(), Some(link))
             .map_err(|errno| SandboxError::JoinNamespace { kind, source: errno.into() })?;
     }
-    Ok(())
+    Ok(users)
 }
 
 /// Names the UTS namespace.

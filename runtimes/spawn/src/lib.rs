@@ -23,8 +23,10 @@ mod birth;
 mod child;
 mod error;
 mod sealed;
+mod users;
 
 pub use birth::{Birth, Join, Namespaces};
 pub use child::Child;
 pub use error::{SpawnError, Step};
 pub use sealed::{memory_file, seal, sealed};
+pub use users::{IdMaps, IdRange, UserNamespace, UserNamespaceError};

@@ -33,12 +33,21 @@ pub(crate) struct Change {
 
 /// Applies `change` to the mount whose root `mount` refers to.
 pub(crate) fn apply(mount: BorrowedFd<'_>, reach: Reach, change: Change) -> io::Result<()> {
-    let attributes = libc::mount_attr {
-        attr_set: change.set,
-        attr_clr: change.clear,
-        propagation: if change.private { libc::MS_PRIVATE } else { 0 },
-        userns_fd: 0,
-    };
+    let propagation = if change.private { libc::MS_PRIVATE } else { 0 };
+    let attributes =
+        libc::mount_attr { attr_set: change.set, attr_clr: change.clear, propagation, userns_fd: 0 };
+    set(mount, reach, attributes)
+}
+
+/// Has the owners of the files of a detached mount pass through the maps of the user namespace `users`.
+pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: BorrowedFd<'_>) -> io::Result<()> {
+    let userns_fd = users.as_raw_fd() as u64;
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
+    set(mount, Reach::One, attributes)
+}
+
+fn set(mount: BorrowedFd<'_>, reach: Reach, attributes: libc::mount_attr) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if reach == Reach::Tree { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty C string, the structure lives over the call and its size is the one passed.
     let result = unsafe {

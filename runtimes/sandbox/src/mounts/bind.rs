@@ -23,6 +23,16 @@ pub(super) struct Bind<'a> {
     pub(super) destination: &'a str,
     pub(super) recursive: bool,
     pub(super) change: attr::Change,
+    pub(super) ids: Option<Ids<'a>>,
+}
+
+/// How the owners of its files are mapped.
+#[derive(Clone, Copy)]
+pub(super) struct Ids<'a> {
+    /// By the maps of this user namespace.
+    pub(super) users: BorrowedFd<'a>,
+    /// On the mounts below the source too.
+    pub(super) below: bool,
 }
 
 /// Binds below `root`.
@@ -36,15 +46,16 @@ pub(super) fn mount(
     let attach_failed = |source| SandboxError::Attach { destination: bind.destination.to_owned(), source };
     let whole = directory && bind.recursive;
 
-    if whole && query::available() {
-        let top = clone(origin.as_fd(), bind, Reach::Tree)?;
+    // What is below is mapped one by one, since one mount that cannot be would fail all.
+    if whole && !bind.ids.is_some_and(|ids| ids.below) && query::available() {
+        let top = clone(origin.as_fd(), bind, Reach::Tree, Level::Top)?;
         attach_at(place.as_fd(), &top).map_err(attach_failed)?;
         if query::nothing_on(top.as_fd()).map_err(attach_failed)? {
             return Ok(());
         }
         take_off(top.as_fd()).map_err(|errno| attach_failed(errno.into()))?;
     }
-    let top = clone(origin.as_fd(), bind, Reach::One)?;
+    let top = clone(origin.as_fd(), bind, Reach::One, Level::Top)?;
     attach_at(place.as_fd(), &top).map_err(attach_failed)?;
     if whole {
         for (below, tree) in submounts(origin.as_fd(), bind, known)? {
@@ -107,23 +118,39 @@ fn submounts(
             hidden.push(path);
             continue;
         }
-        let tree = clone(place.as_fd(), bind, Reach::One)?;
+        let tree = clone(place.as_fd(), bind, Reach::One, Level::Below)?;
         below.push((path, tree));
     }
     Ok(below)
 }
 
-/// A clone of the mount `place` is on, or of it and all below, cut at `place`, private and restricted.
-fn clone(place: BorrowedFd<'_>, bind: Bind<'_>, reach: Reach) -> Result<OwnedFd, SandboxError> {
+/// Where in a bind a mount is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Top,
+    Below,
+}
+
+/// A clone of the mount `origin` is on, or of it and all below, cut at `origin`, private and restricted.
+fn clone(
+    origin: BorrowedFd<'_>,
+    bind: Bind<'_>,
+    reach: Reach,
+    level: Level,
+) -> Result<OwnedFd, SandboxError> {
     let mut flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     flags.set(OpenTreeFlags::AT_RECURSIVE, reach == Reach::Tree);
-    let tree = open_tree(place, c"", flags).map_err(|errno| SandboxError::CloneTree {
+    let tree = open_tree(origin, c"", flags).map_err(|errno| SandboxError::CloneTree {
         path: bind.source.to_owned(),
         destination: bind.destination.to_owned(),
         source: errno.into(),
     })?;
     attr::apply(tree.as_fd(), reach, bind.change)
         .map_err(|source| SandboxError::Restrict { destination: bind.destination.to_owned(), source })?;
+    if let Some(ids) = bind.ids.filter(|ids| ids.below || level == Level::Top) {
+        attr::map_ids(tree.as_fd(), ids.users)
+            .map_err(|source| SandboxError::MapIds { destination: bind.destination.to_owned(), source })?;
+    }
     Ok(tree)
 }

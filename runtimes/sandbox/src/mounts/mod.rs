@@ -21,7 +21,7 @@ mod query;
 pub(crate) mod root;
 pub(crate) mod tmpfs;
 
-use crate::SandboxError;
+use crate::{SandboxError, descriptors};
 use attr::{Change, Reach};
 use kernel::KernelFileSystems;
 use path::Leaf;
@@ -54,7 +54,14 @@ pub(crate) fn attach_all<'a>(
         match &mount.kind {
             MountKind::Bind { source, recursive } => {
                 let change = change(mount.flags, read_only);
-                let bind = bind::Bind { source, destination, recursive: *recursive, change };
+                let bind = bind::Bind { source, destination, recursive: *recursive, change, ids: None };
+                bind::mount(root, bind, &mut known)?;
+            }
+            MountKind::MappedBind { source, recursive, users, below } => {
+                let change = change(mount.flags, read_only);
+                let users = descriptors::take(*users, "the ids of a mount")?;
+                let ids = Some(bind::Ids { users: users.as_fd(), below: *below });
+                let bind = bind::Bind { source, destination, recursive: *recursive, change, ids };
                 bind::mount(root, bind, &mut known)?;
             }
             MountKind::Tmpfs { options } => {
