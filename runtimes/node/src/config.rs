@@ -78,6 +78,10 @@ settings! {
     }
 }
 
+/// The one key of a handler's options that the node's file does not have: it must agree with the kubelet's or
+/// dockerd's cgroup driver, and its name is the one runc's handler gave it.
+const SYSTEMD_CGROUP: &str = "SystemdCgroup";
+
 /// A file longer than this is not a configuration.
 const MAX_LENGTH: u64 = 64 * 1024;
 
@@ -133,7 +137,20 @@ impl Config {
     /// As [`Config::load`], and on options that would allow more than the node does.
     pub fn narrow(&self, text: &str, origin: &str) -> Result<Self, ConfigError> {
         let mut narrowed = self.clone();
-        narrowed.take(table(text, origin)?, origin, true)?;
+        let mut table = table(text, origin)?;
+        narrowed.systemd_cgroup = match table.remove(SYSTEMD_CGROUP) {
+            None => None,
+            Some(toml::Value::Boolean(systemd)) => Some(systemd),
+            Some(other) => {
+                return Err(ConfigError::Value {
+                    origin: origin.into(),
+                    key: SYSTEMD_CGROUP,
+                    unit: "`true` or `false`",
+                    message: format!("it is {other}"),
+                });
+            }
+        };
+        narrowed.take(table, origin, true)?;
         Ok(narrowed)
     }
 

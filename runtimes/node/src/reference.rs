@@ -16,7 +16,10 @@ pub fn reference() -> String {
          Options of a containerd handler (the table `options` of a runtime, or a file named there by `ConfigPath`)\n\
          have the same tables and keys. They may take away from what the node allows, never add to it; the last\n\
          column says how. Images and pods set nothing here; a pod may choose among `engine.allowed` by the\n\
-         annotation `pinnace.dev/engine`.\n"
+         annotation `pinnace.dev/engine`.\n\n\
+         Options have one key more, as those of runc: `SystemdCgroup`. It is seldom needed: a container whose\n\
+         `cgroupsPath` is of the form `slice:prefix:name` (so a kubelet or dockerd with the systemd driver sends it)\n\
+         becomes a scope of systemd, any other path a plain cgroup. An option that contradicts the path is an error.\n"
     );
     for section in config::sections() {
         // Writing to a String cannot fail.

@@ -98,6 +98,10 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
         pub struct Config {
             $( $(#[doc = $about])+ pub $section: $Section, )+
+            /// What a handler's options say of the cgroup driver, by the key `SystemdCgroup` that runc's handler
+            /// has too. The node's file says nothing of it.
+            #[serde(skip)]
+            pub systemd_cgroup: Option<bool>,
             /// The file it was read from, for messages.
             #[serde(skip)]
             pub(crate) file: std::path::PathBuf,

@@ -107,7 +107,18 @@ fn options_take_away_and_never_add() {
         let message = node.narrow(text, "options of the handler").expect_err("refused").to_string();
         assert!(message.starts_with("options of the handler: ") && message.contains(part), "{message}");
     }
-    let message = node.narrow("SystemdCgroup = true", "options").expect_err("refused").to_string();
+}
+
+#[test]
+fn the_cgroup_driver_is_a_key_of_options_only() {
+    let node = parse("").unwrap();
+    let driver = |text| node.narrow(text, "options").unwrap().systemd_cgroup;
+    assert_eq!(driver("SystemdCgroup = true\nlog.level = \"debug\""), Some(true));
+    assert_eq!(driver("SystemdCgroup = false"), Some(false));
+    assert_eq!(driver("log.level = \"debug\""), None);
+    let message = node.narrow("SystemdCgroup = \"yes\"", "options").expect_err("refused").to_string();
+    assert!(message.contains("`SystemdCgroup` (`true` or `false`)"), "{message}");
+    let message = parse("SystemdCgroup = true").expect_err("refused").to_string();
     assert!(message.contains("unknown key `SystemdCgroup`"), "{message}");
 }
 
