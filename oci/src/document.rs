@@ -113,7 +113,7 @@ impl Document {
 }
 
 /// serde quotes the value it did not expect, and that may be megabytes of an image's own words.
-fn shortened(error: &serde_json::Error) -> String {
+pub(crate) fn shortened(error: &serde_json::Error) -> String {
     let text: String = error.to_string().chars().take(200).collect();
     text.escape_debug().to_string()
 }

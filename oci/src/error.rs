@@ -82,6 +82,14 @@ pub enum Defect {
         /// Its digest.
         digest: Digest,
     },
+    /// A blob that the image names is not in the file that the image came in.
+    #[error("{what} {digest} is not in it; save or build the image again, with all its layers")]
+    Absent {
+        /// What the blob would have been.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+    },
     /// A digest that cannot be read.
     #[error("digest {0}")]
     Digest(BadDigest),

@@ -15,7 +15,7 @@ use crate::media::Kind;
 use crate::{Digest, WasmMedia};
 
 /// Real images have one index, or one that holds another; a chain of them only costs time.
-const MAX_INDEXES: usize = 4;
+pub(crate) const MAX_INDEXES: usize = 4;
 
 /// The Wasm layer of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

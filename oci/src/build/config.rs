@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::archive::Blob;
+use super::Blob;
 use crate::Digest;
 use crate::document::Platform;
 
-const OCI: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const OCI: &str = "application/vnd.oci.image.config.v1+json";
 const WASM: &str = "application/vnd.wasm.config.v0+json";
 /// Images are as old as their content, not as their build.
 const CREATED: &str = "1970-01-01T00:00:00Z";

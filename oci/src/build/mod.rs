@@ -4,7 +4,7 @@
 //!  Image::rootfs()     files ──▶ one tar layer ─┐  config: os/arch, entrypoint, env, …
 //!  Image::artifact()   Wasm ──▶ a Wasm layer ───┤  (diff_ids count tar layers only)
 //!                                               ▼
-//!                                 manifest ──▶ [index of several] ──▶ layout in a tar, named
+//!                       manifest ──▶ [index of several] ──▶ Package ──▶ archive or layout, named
 //! ```
 //!
 //! The same image is the same bytes, always: entries in order, times at the epoch, owner root, nothing
@@ -14,22 +14,26 @@
 //! The builder makes what it is told to, bad images too: two Wasm layers, a digest that is not the
 //! content's. Refusing them is the reader's work, and its tests need them.
 
-mod archive;
 mod config;
+mod package;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::choose::host_architecture;
 use crate::document::Platform;
+use crate::error::Defect;
 use crate::{Digest, WasmMedia};
-use archive::{Archive, Blob};
 use config::Config;
-use tree::Tree;
+pub(crate) use config::OCI as OCI_CONFIG;
+pub use package::Package;
+pub(crate) use package::{Blob, Blobs};
+pub(crate) use tree::Tree;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// Why an image could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum BuildError {
     /// The archive could not be written.
     #[error("cannot write the image archive: {0}")]
     Write(io::Error),
+    /// A blob that is taken over from another image is not what it was when the image was read.
+    #[error("the image changed while it was copied: {0}")]
+    Changed(Defect),
 }
 
 /// One image for one platform.
@@ -55,13 +62,21 @@ pub struct Image {
     tree: Tree,
     wasm: Vec<(WasmMedia, Vec<u8>)>,
     claimed: Option<Digest>,
+    annotations: BTreeMap<String, String>,
 }
 
 impl Image {
     /// An image with a root filesystem, for `linux` on this machine's architecture. Empty at first.
     pub fn rootfs() -> Self {
         let platform = Platform { os: "linux".to_owned(), architecture: host_architecture().to_owned() };
-        Self { platform, config: Config::default(), tree: Tree::default(), wasm: Vec::new(), claimed: None }
+        Self {
+            platform,
+            config: Config::default(),
+            tree: Tree::default(),
+            wasm: Vec::new(),
+            claimed: None,
+            annotations: BTreeMap::new(),
+        }
     }
 
     /// An image of one Wasm layer and no root filesystem, for `wasip1/wasm`.
@@ -153,6 +168,13 @@ impl Image {
         self
     }
 
+    /// One annotation of the manifest.
+    #[must_use]
+    pub fn annotation(mut self, name: &str, value: &str) -> Self {
+        self.annotations.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The configuration of the CNCF's Wasm artifacts, `application/vnd.wasm.config.v0+json`. containerd
     /// reads no entrypoint from it, and `ctr run` refuses it.
     #[must_use]
@@ -167,38 +189,69 @@ impl Image {
     /// # Errors
     /// When a path cannot be put into a layer, or `sink` fails.
     pub fn archive(&self, name: &str, sink: impl Write) -> Result<Digest, BuildError> {
-        let mut archive = Archive::default();
-        let manifest = self.add_to(&mut archive)?;
-        archive.write(name, &manifest, sink)?;
-        Ok(manifest.digest)
+        let package = self.package()?;
+        package.archive(name, sink)?;
+        Ok(package.digest())
+    }
+
+    /// The image, to be written.
+    ///
+    /// # Errors
+    /// When a path cannot be put into a layer.
+    pub fn package(&self) -> Result<Package, BuildError> {
+        let mut blobs = Blobs::default();
+        let manifest = self.add_to(&mut blobs)?;
+        Ok(blobs.finish(manifest))
     }
 
     /// Adds every blob, the manifest last; returns the manifest.
-    fn add_to(&self, archive: &mut Archive) -> Result<Blob, BuildError> {
+    fn add_to(&self, blobs: &mut Blobs) -> Result<Blob, BuildError> {
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();
         if !self.tree.is_empty() {
-            let layer = archive.add(TAR, self.tree.tar()?);
+            let layer = blobs.add(TAR, self.tree.tar()?);
             diff_ids.push(layer.digest);
             layers.push(layer);
         }
         for (place, (media, wasm)) in self.wasm.iter().enumerate() {
             let claimed = self.claimed.filter(|_| place + 1 == self.wasm.len());
             layers.push(match claimed {
-                Some(digest) => archive.add_as(digest, media.as_str(), wasm.clone()),
-                None => archive.add(media.as_str(), wasm.clone()),
+                Some(digest) => blobs.add_as(digest, media.as_str(), wasm.clone()),
+                None => blobs.add(media.as_str(), wasm.clone()),
             });
         }
         let (media_type, config) = self.config.render(&self.platform, &diff_ids, &layers);
-        let config = archive.add(media_type, config);
-        let manifest = serde_json::json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": config.descriptor(),
-            "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
-        });
-        Ok(archive.add(MANIFEST, manifest.to_string().into_bytes()))
+        let config = blobs.add(media_type, config);
+        if self.platform.os == "linux" && self.wasm.is_empty() && !self.config.wasm {
+            blobs.for_docker(&config, &layers);
+        }
+        Ok(add_manifest(blobs, &config, &layers, &self.annotations))
     }
+}
+
+/// Adds the manifest of these.
+pub(crate) fn add_manifest(
+    blobs: &mut Blobs,
+    config: &Blob,
+    layers: &[Blob],
+    annotations: &BTreeMap<String, String>,
+) -> Blob {
+    let mut manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": config.descriptor(),
+        "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
+    });
+    if !annotations.is_empty() {
+        manifest["annotations"] = serde_json::json!(annotations);
+    }
+    blobs.add(MANIFEST, manifest.to_string().into_bytes())
+}
+
+/// Adds the index of these entries.
+pub(crate) fn add_index(blobs: &mut Blobs, entries: &[serde_json::Value]) -> Blob {
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
+    blobs.add(INDEX, index.to_string().into_bytes())
 }
 
 /// Several images under one name, one for each platform.
@@ -233,21 +286,29 @@ impl Index {
     /// # Errors
     /// When a path cannot be put into a layer, or `sink` fails.
     pub fn archive(&self, name: &str, sink: impl Write) -> Result<Digest, BuildError> {
-        let mut archive = Archive::default();
+        let package = self.package()?;
+        package.archive(name, sink)?;
+        Ok(package.digest())
+    }
+
+    /// The index and all its images, to be written.
+    ///
+    /// # Errors
+    /// When a path cannot be put into a layer.
+    pub fn package(&self) -> Result<Package, BuildError> {
+        let mut blobs = Blobs::default();
         let mut entries = Vec::new();
         for image in &self.images {
-            entries.push(image.add_to(&mut archive)?.entry(&image.platform));
+            entries.push(image.add_to(&mut blobs)?.entry(&image.platform));
         }
         if self.attested {
             let nowhere = Image::rootfs().platform("unknown", "unknown").file("attestation", *b"{}", 0o644);
-            let mut entry = nowhere.add_to(&mut archive)?.entry(&nowhere.platform);
+            let mut entry = nowhere.add_to(&mut blobs)?.entry(&nowhere.platform);
             entry["annotations"] = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
             entries.push(entry);
         }
-        let index = serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries});
-        let index = archive.add(INDEX, index.to_string().into_bytes());
-        archive.write(name, &index, sink)?;
-        Ok(index.digest)
+        let index = add_index(&mut blobs, &entries);
+        Ok(blobs.finish(index))
     }
 }
 

@@ -16,7 +16,7 @@ enum Node {
 
 /// Paths without a leading slash, so that a directory sorts before what is in it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: BTreeMap<String, Node>,
 }
 
@@ -37,6 +37,13 @@ impl Tree {
         self.insert(path, Node::Symlink { target: target.to_owned() });
     }
 
+    /// Adds a file and of the directories above it only those that `there` does not know: one that a lower
+    /// layer has keeps its mode and owner, and a link to one stays a link.
+    pub(crate) fn file_above(&mut self, path: &str, bytes: Vec<u8>, mode: u32, there: impl Fn(&str) -> bool) {
+        self.file(path, bytes, mode);
+        self.nodes.retain(|path, node| !matches!(node, Node::Directory) || !there(path));
+    }
+
     fn insert(&mut self, path: &str, node: Node) {
         let path = path.trim_matches('/');
         for (end, _) in path.match_indices('/') {
@@ -45,7 +52,7 @@ impl Tree {
         self.nodes.insert(path.to_owned(), node);
     }
 
-    pub(super) fn tar(&self) -> Result<Vec<u8>, BuildError> {
+    pub(crate) fn tar(&self) -> Result<Vec<u8>, BuildError> {
         let mut archive = tar::Builder::new(Vec::new());
         for (path, node) in &self.nodes {
             append(&mut archive, path, node)
@@ -60,9 +67,11 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, node: &Node) -> io::R
         Node::Directory => {
             archive.append_data(&mut header(EntryType::Directory, 0o755, 0), path, io::empty())
         }
-        Node::File { bytes, mode } => {
-            archive.append_data(&mut header(EntryType::Regular, *mode, bytes.len()), path, bytes.as_slice())
-        }
+        Node::File { bytes, mode } => archive.append_data(
+            &mut header(EntryType::Regular, *mode, bytes.len() as u64),
+            path,
+            bytes.as_slice(),
+        ),
         Node::Symlink { target } => {
             archive.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target)
         }
@@ -70,13 +79,13 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, node: &Node) -> io::R
 }
 
 /// A header in which only what is said here differs from one build to another: nothing.
-pub(super) fn header(kind: EntryType, mode: u32, size: usize) -> Header {
+pub(super) fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_size(size as u64);
+    header.set_size(size);
     header
 }
