@@ -2,7 +2,7 @@
 
 use crate::guest;
 use pinnace_conformance::guests;
-use pinnace_e2e::{Node, places};
+use pinnace_e2e::{Image, Node, places};
 use pinnace_oci::{WasmMedia, build};
 use std::fs;
 
@@ -30,6 +30,59 @@ fn an_export_named_after_the_file() {
     let image = guest(&node, guests::function_export_p1());
     let ended = node.container(&image).args(["/guest.wasm#greet"]).run();
     assert_eq!((ended.code, ended.stdout.as_str()), (0, "greetings\n"), "{}", ended.stderr);
+}
+
+/// An image with WebAssembly text in its root filesystem.
+fn written(node: &Node, text: &str) -> Image {
+    node.image(&build::Image::rootfs().file("/guest.wat", text, 0o644).entrypoint(["/guest.wat"]))
+}
+
+#[test]
+fn a_module_written_as_text() {
+    let node = Node::start();
+    let text = include_str!("../../../runtimes/conformance/guests/hello.wat");
+    let ended = node.container(&written(&node, text)).run();
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, HELLO), "{}", ended.stderr);
+    let text = include_str!("../../../runtimes/conformance/guests/function_export.wat");
+    let ended = node.container(&written(&node, text)).args(["/guest.wat#greet"]).run();
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "greetings\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_component_written_as_text() {
+    let node = Node::start();
+    // A command is a component that exports this; its result is the exit code.
+    for result in [0, 1] {
+        let text = format!(
+            "(; a comment (; in another ;) ;)
+            (component
+              (core module $m (func (export \"run\") (result i32) i32.const {result}))
+              (core instance $i (instantiate $m))
+              (func $run (result (result)) (canon lift (core func $i \"run\")))
+              (component $c
+                (import \"run\" (func $run (result (result))))
+                (export \"run\" (func $run)))
+              (instance $command (instantiate $c (with \"run\" (func $run))))
+              (export \"wasi:cli/run@0.2.0\" (instance $command)))"
+        );
+        let ended = node.container(&written(&node, &text)).run();
+        assert_eq!(ended.code, result, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_mistake_in_text_is_named_by_file_line_and_column() {
+    let node = Node::start();
+    let refused = |image: &Image| node.container(image).create().expect_err("refused").message().to_owned();
+    let message = refused(&written(&node, "(module\n  (func (export \"_start\")\n    call $nowhere))\n"));
+    assert!(message.contains("/guest.wat:3:10: ") && message.contains("$nowhere"), "{message}");
+    let message = refused(&written(&node, "(modul)"));
+    assert!(message.contains("/guest.wat:1:2: "), "{message}");
+    let message = refused(&guest(&node, b"(module)".to_vec()));
+    assert!(
+        message.contains("/guest.wasm looks like WebAssembly text") && message.contains(".wat"),
+        "{message}"
+    );
 }
 
 #[test]

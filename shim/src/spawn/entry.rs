@@ -4,8 +4,11 @@
 //!  args[0] ─ "#function" cut off ─▶ with a slash: below the working directory
 //!                                   without: each directory of PATH, then the working directory
 //!      ─▶ on a bind mount of the spec: below its source; else below the root
-//!      ─▶ first bytes: "\0asm" → Wasm │ ELF, "#!" → native │ else → not Wasm
+//!      ─▶ first bytes: "\0asm" → Wasm │ ELF, "#!" → native │ else: text? → Wasm if named *.wat │ not Wasm
 //! ```
+//!
+//! Text begins with a parenthesis behind white space and comments, and so does much that is none: hence it must be
+//! named so too. Whether it is a module, a component or a mistake is the compile program's to tell.
 //!
 //! Every path is resolved with `RESOLVE_IN_ROOT`, so no link in an image leads out of it.
 
@@ -20,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// What stands at the entrypoint.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// A Wasm module or component.
+    /// A Wasm module or component, in binary or text.
     Wasm {
         /// Its path in the container.
         path: PathBuf,
@@ -32,7 +35,12 @@ pub(super) enum Entry {
         /// Its path in the container.
         path: PathBuf,
     },
-    /// A file that is neither.
+    /// What looks like WebAssembly text but is not named so.
+    Text {
+        /// Its path in the container.
+        path: PathBuf,
+    },
+    /// A file that is none of these.
     Unknown {
         /// Its path in the container.
         path: PathBuf,
@@ -109,7 +117,44 @@ fn classify(path: PathBuf, file: File) -> Entry {
     match &magic[..length] {
         b"\0asm" => Entry::Wasm { path, file },
         b"\x7fELF" | [b'#', b'!', ..] => Entry::Native { path },
+        _ if is_text(&file) => match path.extension().is_some_and(|extension| extension == "wat") {
+            true => Entry::Wasm { path, file },
+            false => Entry::Text { path },
+        },
         other => Entry::Unknown { path, magic: other.to_vec() },
+    }
+}
+
+/// How far a look for the beginning of text goes: a licence may come first, but no book.
+const PREFACE: usize = 64 << 10;
+
+/// Whether a file begins as WebAssembly text does.
+fn is_text(file: &File) -> bool {
+    let mut start = vec![0; PREFACE];
+    let length = file.read_at(&mut start, 0).unwrap_or(0);
+    start.get(..length).and_then(after_comments) == Some(b'(')
+}
+
+/// The first byte that is neither white space nor part of a comment. Block comments nest.
+fn after_comments(mut text: &[u8]) -> Option<u8> {
+    let mut depth = 0usize;
+    loop {
+        text = match (depth, text) {
+            (_, [b'(', b';', rest @ ..]) => {
+                depth += 1;
+                rest
+            }
+            (1.., [b';', b')', rest @ ..]) => {
+                depth -= 1;
+                rest
+            }
+            (1.., [_, rest @ ..]) | (0, [b' ' | b'\t' | b'\r' | b'\n', rest @ ..]) => rest,
+            (0, [b';', b';', rest @ ..]) => {
+                let end = rest.iter().position(|&byte| byte == b'\n' || byte == b'\r')?;
+                &rest[end..]
+            }
+            (_, rest) => return rest.first().copied(),
+        };
     }
 }
 
@@ -155,6 +200,29 @@ mod tests {
         assert!(matches!(seen(root.path(), &simple("a.wasm", &["PATH=/bin"])), Entry::Native { .. }));
         assert!(matches!(seen(root.path(), &simple("./a.wasm", &[])), Entry::Wasm { .. }));
         assert!(matches!(seen(root.path(), &simple("/none.wasm", &[])), Entry::Missing));
+    }
+
+    #[test]
+    fn text_is_known_by_its_name_and_its_first_token() {
+        let root = tempfile::tempdir().expect("a directory");
+        let classified = |name: &str, text: &[u8]| {
+            std::fs::write(root.path().join(name), text).expect("written");
+            seen(root.path(), &simple(&format!("/{name}"), &[]))
+        };
+        for text in ["(module)", " \t\r\n( module)", ";; a\n;; b\r(module)", "(; a (; b ;) ;; ;)(component)"]
+        {
+            assert!(matches!(classified("a.wat", text.as_bytes()), Entry::Wasm { .. }), "{text}");
+            assert!(matches!(classified("a.wasm", text.as_bytes()), Entry::Text { .. }), "{text}");
+        }
+        for text in
+            ["", "module", ";; (module)", "(; (module)", "(; (; ;) (module)", ";(module)", "; ;\n(module)"]
+        {
+            assert!(matches!(classified("a.wat", text.as_bytes()), Entry::Unknown { .. }), "{text}");
+        }
+        assert!(matches!(classified("a.wat", b"\0asm\x01\0\0\0"), Entry::Wasm { .. }));
+        assert!(matches!(classified("a.wat", b"#!/bin/sh\n"), Entry::Native { .. }));
+        let long = format!("{}(module)", " ".repeat(PREFACE));
+        assert!(matches!(classified("a.wat", long.as_bytes()), Entry::Unknown { .. }));
     }
 
     #[test]

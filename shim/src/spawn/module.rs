@@ -41,6 +41,14 @@ pub enum ModuleError {
         /// Its path in the container.
         path: PathBuf,
     },
+    /// WebAssembly text by another name.
+    #[error(
+        "exec format error: {} looks like WebAssembly text, which is run only from a file named *.wat: rename it, or make it binary with wat2wasm", path.display()
+    )]
+    Text {
+        /// Its path in the container.
+        path: PathBuf,
+    },
     /// A file that is not Wasm.
     #[error(
         "exec format error: {} is not WebAssembly (it starts with {magic:02x?}, not with 00 61 73 6d): build it for wasm32-wasip1 or wasm32-wasip2", path.display()
@@ -154,6 +162,7 @@ async fn layer(
 fn nothing(program: &str, entry: Entry) -> ModuleError {
     match entry {
         Entry::Native { path } => ModuleError::Native { path },
+        Entry::Text { path } => ModuleError::Text { path },
         Entry::Unknown { path, magic } => ModuleError::NotWasm { path, magic },
         Entry::Wasm { .. } | Entry::Missing => ModuleError::Missing { program: program.to_owned() },
     }

@@ -3,6 +3,7 @@
 use crate::error::CompileError;
 use crate::fingerprint::fingerprint;
 use crate::inspect::inspect;
+use crate::text;
 use pinnace_engine::{Compiled, Compiler};
 use pinnace_plan::Kind;
 use pinnace_plan::compile::Request;
@@ -21,6 +22,7 @@ impl Compiler for Wasmtime {
 
     fn compile(request: &Request, wasm: &[u8]) -> Result<Compiled, CompileError> {
         let name = &request.name;
+        let wasm = &*text::binary(name, wasm)?;
         let kind = inspect(name, wasm)?;
         let parallel = request.threads > 1;
         if parallel {
@@ -89,7 +91,7 @@ mod tests {
         assert!(refusal(b"").contains("empty"));
         assert!(refusal(b"#!/bin/sh\n").contains("not WebAssembly"));
         assert!(refusal(b"\x7fELF\x02\x01").contains("native code"));
-        assert!(refusal(b"  (module)").contains("WebAssembly text"));
+        assert!(refusal(b"(module\n  (func").contains("/app.wasm:2:"));
         assert!(refusal(b"\0asm\x02\0\0\0").contains("version 0x2"));
     }
 

@@ -29,11 +29,17 @@ pub(crate) enum CompileError {
         /// The file.
         name: String,
     },
-    /// The text form.
-    #[error("{name} is WebAssembly text; convert it to the binary form, for example by wat2wasm")]
+    /// A mistake in the text form.
+    #[error("{name}:{line}:{column}: {why}; correct the WebAssembly text")]
     Text {
         /// The file.
         name: String,
+        /// The line, counted from one.
+        line: usize,
+        /// The character in it, counted from one.
+        column: usize,
+        /// What is wrong there.
+        why: String,
     },
     /// Something else.
     #[error("{name} is not WebAssembly: it begins with {start:02x?} instead of \"\\0asm\"")]

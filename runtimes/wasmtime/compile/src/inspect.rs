@@ -92,13 +92,10 @@ impl Found {
 /// Tells what a file is that does not begin as Wasm does.
 fn header(name: &str, bytes: &[u8]) -> Result<(), CompileError> {
     let file = || name.to_owned();
-    let text = bytes.trim_ascii_start();
     if bytes.is_empty() {
         Err(CompileError::Empty { name: file() })
     } else if bytes.starts_with(b"\x7fELF") {
         Err(CompileError::Native { name: file() })
-    } else if [&b"(module"[..], b"(component", b";;", b"(;"].iter().any(|start| text.starts_with(start)) {
-        Err(CompileError::Text { name: file() })
     } else if !bytes.starts_with(MAGIC) && !MAGIC.starts_with(bytes) {
         Err(CompileError::NotWasm { name: file(), start: bytes.iter().copied().take(4).collect() })
     } else {
