@@ -29,4 +29,4 @@ pub use birth::{Birth, Join, Namespaces};
 pub use child::Child;
 pub use error::{SpawnError, Step};
 pub use sealed::{memory_file, seal, sealed};
-pub use users::{IdMaps, IdRange, UserNamespace, UserNamespaceError};
+pub use users::{IdMaps, IdRange, UserNamespace, UserNamespaceError, map_mount};

@@ -155,6 +155,31 @@ impl UserNamespace {
     }
 }
 
+/// Has the owners of the files of a detached mount pass through the maps of the user namespace `users`.
+///
+/// # Errors
+/// When its file system does not support it, or has it already.
+pub fn map_mount(mount: BorrowedFd<'_>, users: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: users.as_raw_fd() as u64,
+    };
+    // SAFETY: the path is an empty C string, the structure lives over the call and its size is the one passed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 fn lines(map: &[IdRange]) -> String {
     map.iter().fold(String::new(), |mut text, range| {
         let _ = writeln!(text, "{} {} {}", range.inside, range.outside, range.size);

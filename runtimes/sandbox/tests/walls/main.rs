@@ -14,6 +14,7 @@ mod kernel;
 mod measure;
 mod probe;
 mod process;
+mod users;
 
 use harness::Test;
 
@@ -24,6 +25,6 @@ fn main() {
         return measure::print();
     }
     let tests: Vec<Test> =
-        [files::TESTS, kernel::TESTS, process::TESTS, filters::TESTS, compiler::TESTS].concat();
+        [files::TESTS, kernel::TESTS, process::TESTS, users::TESTS, filters::TESTS, compiler::TESTS].concat();
     harness::run(&tests, &arguments);
 }
