@@ -45,8 +45,8 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts containerd below `dir` and waits until it answers.
     pub(crate) fn start(version: &str, dir: &Path, environment: Vec<(String, String)>) -> Self {
-        fs::write(dir.join("containerd.toml"), configuration(version, dir))
-            .expect("write containerd's configuration");
+        let file = dir.join("containerd.toml");
+        fs::write(file, configuration(version, dir)).expect("write containerd's configuration");
         let child = spawn(version, dir, &environment);
         let mut daemon = Self {
             version: version.to_owned(),
@@ -74,6 +74,11 @@ impl Daemon {
         self.said.unexpected(expected)
     }
 
+    /// Which one it is.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -90,8 +95,13 @@ impl Daemon {
         self.said.skip(&self.log());
     }
 
-    /// Starts it again with the same directories.
-    pub(crate) fn start_again(&mut self) {
+    /// Starts it again with the same directories, as this version.
+    pub(crate) fn start_again(&mut self, version: &str) {
+        if version != self.version {
+            version.clone_into(&mut self.version);
+            let file = self.dir.join("containerd.toml");
+            fs::write(file, configuration(version, &self.dir)).expect("write containerd's configuration");
+        }
         self.child = spawn(&self.version, &self.dir, &self.environment);
         self.answers();
     }
@@ -139,14 +149,27 @@ fn spawn(version: &str, dir: &Path, environment: &[(String, String)]) -> Child {
         .expect("start containerd")
 }
 
+/// The newest format of its configuration that this version reads; of older ones it would warn.
+fn format(version: &str) -> u32 {
+    match places::release(version) {
+        (..2, _) => 2,
+        (2, ..3) => 3,
+        _ => 4,
+    }
+}
+
 fn configuration(version: &str, dir: &Path) -> String {
+    let format = format(version);
     let unused = UNUSED.map(|plugin| format!("{plugin:?}")).join(", ");
     let dir = dir.display();
-    // containerd 2 reads the format of 1.x too, but warns each time.
-    let format = if version.starts_with("1.") { 2 } else { 3 };
+    // Since format 4 its servers are plugins.
+    let (grpc, ttrpc) = match format {
+        ..=3 => ("grpc", "ttrpc"),
+        _ => ("plugins.'io.containerd.server.v1.grpc'", "plugins.'io.containerd.server.v1.ttrpc'"),
+    };
     format!(
         "version = {format}\nroot = \"{dir}/root\"\nstate = \"{dir}/state\"\ndisabled_plugins = [{unused}]\n\
-         [grpc]\naddress = \"{dir}/c.sock\"\n[ttrpc]\naddress = \"{dir}/t.sock\"\n[debug]\nlevel = \"info\"\n"
+         [{grpc}]\naddress = \"{dir}/c.sock\"\n[{ttrpc}]\naddress = \"{dir}/t.sock\"\n[debug]\nlevel = \"info\"\n"
     )
 }
 

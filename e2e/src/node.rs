@@ -22,7 +22,6 @@ pub struct Node {
     // Dropped in this order: the directory last.
     client: Client,
     daemon: RefCell<Daemon>,
-    version: String,
     expected: RefCell<Vec<String>>,
     containers: RefCell<Vec<String>>,
     made: Cell<u32>,
@@ -70,7 +69,6 @@ impl Node {
         Self {
             client,
             daemon: RefCell::new(daemon),
-            version: version.to_owned(),
             expected: RefCell::default(),
             containers: RefCell::default(),
             made: Cell::new(0),
@@ -80,8 +78,16 @@ impl Node {
 
     /// Which containerd this is.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn version(&self) -> String {
+        self.daemon.borrow().version().to_owned()
+    }
+
+    /// Whether this containerd counts a layer of Wasm among those to unpack, as 1.6 does, and so refuses the image.
+    ///
+    /// An image that the harness unpacks is not concerned: [`Node::image`] leaves such layers out itself.
+    #[must_use]
+    pub fn refuses_layers(&self) -> bool {
+        places::release(&self.version()) < (1, 7)
     }
 
     /// The node's own directory, gone with it. Tests may put files into it.
@@ -198,25 +204,27 @@ impl Node {
     /// `ctr` on this containerd, in the tests' namespace.
     #[must_use]
     pub fn ctr(&self) -> Command {
-        let mut ctr = Command::new(places::containerd(&self.version).join("ctr"));
+        let mut ctr = Command::new(places::containerd(&self.version()).join("ctr"));
         ctr.arg("--address").arg(self.socket()).args(["--namespace", NAMESPACE]);
         ctr
     }
 
     /// Ends containerd by this signal and starts it again; containers stay.
     pub fn restart(&self, signal: Signal) {
-        let mut daemon = self.daemon.borrow_mut();
-        daemon.stop(signal);
-        daemon.start_again();
-        self.client.reconnect(&daemon.socket());
+        self.while_down(signal, || ());
     }
 
     /// Ends containerd by this signal, lets `meanwhile` happen, and starts it again.
     pub fn while_down(&self, signal: Signal, meanwhile: impl FnOnce()) {
+        self.becomes(&self.version(), signal, meanwhile);
+    }
+
+    /// Ends containerd by this signal, lets `meanwhile` happen, and starts this version of it on the same directories.
+    pub fn becomes(&self, version: &str, signal: Signal, meanwhile: impl FnOnce()) {
         let mut daemon = self.daemon.borrow_mut();
         daemon.stop(signal);
         meanwhile();
-        daemon.start_again();
+        daemon.start_again(version);
         self.client.reconnect(&daemon.socket());
     }
 
@@ -254,7 +262,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = fs::read_to_string(self.daemon.borrow().log()).unwrap_or_default();
-            eprintln!("--- containerd {} ---\n{log}---", self.version);
+            eprintln!("--- containerd {} ---\n{log}---", self.version());
             leaks::remove_parents(&self.traces());
         } else {
             self.prove_clean();
@@ -264,7 +272,7 @@ impl Drop for Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("version", &self.version).field("dir", &self.dir.path()).finish()
+        f.debug_struct("Node").field("version", &self.version()).field("dir", &self.dir.path()).finish()
     }
 }
 

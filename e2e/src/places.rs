@@ -16,12 +16,39 @@ pub fn version() -> String {
     if let Ok(version) = env::var("PINNACE_CONTAINERD") {
         return version;
     }
+    versions().max_by_key(|version| release(version)).expect(NONE)
+}
+
+/// The version that was brought of this release, as `(2, 1)`.
+///
+/// # Panics
+/// If none has been brought.
+#[must_use]
+pub fn of_release(wanted: (u32, u32)) -> String {
+    versions().find(|version| release(version) == wanted).unwrap_or_else(|| panic!("{wanted:?}: {NONE}"))
+}
+
+const NONE: &str = "no such containerd in target/tools; run `cargo xtask tools` first";
+
+fn versions() -> impl Iterator<Item = String> {
     let names = fs::read_dir(tools()).into_iter().flatten().flatten();
-    let versions = names.filter_map(|entry| {
+    names.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
-        name.strip_prefix("containerd-").map(str::to_owned)
-    });
-    versions.max().expect("no containerd in target/tools; run `cargo xtask tools` first")
+        let version = name.strip_prefix("containerd-")?;
+        // Beside them lies a program for measurements, `containerd-shim-…`.
+        version.starts_with(|first: char| first.is_ascii_digit()).then(|| version.to_owned())
+    })
+}
+
+/// The numbers that say what a version of containerd can: `2.1.9` is of `(2, 1)`.
+///
+/// # Panics
+/// If the version does not begin with two numbers.
+#[must_use]
+pub fn release(version: &str) -> (u32, u32) {
+    let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+    let both = numbers.next().zip(numbers.next());
+    both.unwrap_or_else(|| panic!("containerd {version:?}: not a version, as 2.1.9 is"))
 }
 
 /// The programs of one containerd.

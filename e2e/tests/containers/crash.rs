@@ -83,6 +83,7 @@ fn what_a_server_that_dies_while_it_creates_leaves_the_next_compilation_takes_aw
     let ours = [std::process::id(), node.containerd_pid(), ctr.as_ref().expect("start ctr").id()];
     // The compile process, the engine, or neither yet: whatever there is when containerd has reached the server.
     // Nobody executes `delete` for a server that dies before that; the next start of its id takes its socket.
+    node.expect_log("error=\"ttrpc: closed\"");
     let shim = until("a server that containerd is connected to", || {
         if !node.reached(&id) {
             return None;

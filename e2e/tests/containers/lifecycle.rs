@@ -59,6 +59,8 @@ fn a_running_container_is_not_deleted() {
     let node = Node::start();
     let image = guest(&node, guests::sleep_p1());
     let mut container = ready(node.container(&image));
+    // containerd 2.3 tells it in its log too.
+    node.expect_log("must be stopped before it is deleted");
     assert_eq!(container.delete().expect_err("delete").code(), Code::FailedPrecondition);
     assert_eq!(container.state(), State::Running);
 }

@@ -37,7 +37,7 @@ impl<'node> Bundle<'node> {
         let socket = self.node.dir().join("t.sock");
         let mut shim = Command::new(places::dist().join("containerd-shim-wasm-v1"));
         shim.args(["-namespace", "e2e", "-id", &self.id, "-address"]).arg(self.node.socket());
-        shim.arg("-publish-binary").arg(places::containerd(self.node.version()).join("containerd"));
+        shim.arg("-publish-binary").arg(places::containerd(&self.node.version()).join("containerd"));
         if action == "delete" {
             shim.arg("-bundle").arg(&self.dir);
         }

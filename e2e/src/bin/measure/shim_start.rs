@@ -32,7 +32,7 @@ pub(crate) fn measure(node: &Node, contender: &Contender) -> Sample {
 }
 
 fn command(node: &Node, contender: &Contender, id: &str, bundle: &Path) -> Command {
-    let containerd = places::containerd(node.version());
+    let containerd = places::containerd(&node.version());
     let places = [places::dist(), containerd.clone(), places::tools()];
     let mut command = Command::new(find(&places, contender.shim));
     command
