@@ -1,8 +1,8 @@
 //! The task service: containerd's messages in, [`Tasks`] called, containerd's messages out.
 //!
-//! v2 and v3 of the service differ in the package's name only, so this one object serves both. What is not
-//! done yet answers Unimplemented (12); which error becomes which code is decided in [`status`], and nowhere
-//! else.
+//! v2 and v3 of the service differ in the package's name only, so this one object serves both. A call
+//! that is not served answers Unimplemented (12), but never Create: containerd 2.3 would take us for an older shim
+//! and ask again. Which error becomes which code is decided in [`status`], and nowhere else.
 
 use super::expected::Expected;
 use super::{metrics, options};
@@ -48,7 +48,7 @@ impl Task for TaskService {
     ) -> ttrpc::Result<api::CreateTaskResponse> {
         self.expected.arrived(&request.id);
         if !request.checkpoint.is_empty() {
-            return Err(unimplemented("restoring from a checkpoint"));
+            return Err(rpc(Code::FAILED_PRECONDITION, "restoring from a checkpoint is not supported"));
         }
         let options = match request.options.as_ref() {
             Some(any) => options::read(&any.type_url, &any.value)
@@ -203,7 +203,7 @@ fn status(error: TaskError) -> ttrpc::Error {
         TaskError::Signal { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
             Code::INVALID_ARGUMENT
         }
-        TaskError::Create(failure) if failure.unsupported() => Code::UNIMPLEMENTED,
+        TaskError::Create(failure) if failure.unsupported() => Code::FAILED_PRECONDITION,
         TaskError::Host { .. } => Code::FAILED_PRECONDITION,
         TaskError::Create(_)
         | TaskError::Start { .. }
