@@ -66,6 +66,12 @@ pub fn containerd(version: &str) -> PathBuf {
     dir
 }
 
+/// Whether matrices run whole, as `make test-full` wants it, and not by samples that every commit can afford.
+#[must_use]
+pub fn full() -> bool {
+    env::var_os("PINNACE_FULL").is_some()
+}
+
 /// runc, busybox and the like.
 #[must_use]
 pub fn tools() -> PathBuf {

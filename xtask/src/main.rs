@@ -43,6 +43,8 @@ enum Command {
     Demo,
     /// Unit tests without root, then the tests on each containerd
     Test(test::Options),
+    /// Everything there is: matrices whole, and what takes minutes
+    TestFull,
     /// Measure start, memory, CPU and sizes, beside runc and a shim that runs nothing
     Measure(measure::Options),
     /// What must hold beside the tests: format, lints, documentation, licences
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Build => programs::build().map(|_| ()),
         Command::Demo => demo::demo(),
         Command::Test(options) => test::test(&options),
+        Command::TestFull => test::full(),
         Command::Measure(options) => measure::measure(&options),
         Command::Ci => ci::ci(),
         Command::Hook => hook::install(),

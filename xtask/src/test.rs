@@ -2,18 +2,32 @@
 //!
 //! The unit tests (beside the code) of a root user run as `nobody`, so that one which needs root fails here too
 //! and not first on another's machine. Those in a crate's `tests/` may need root: namespaces, cgroups, mounts.
-//! The tests on containerd use the release programs: what is proven is what is shipped.
+//! The tests on containerd use the release programs: what is proven is what is shipped. Each runs on each version;
+//! those that change from one to another run once.
+//!
+//! ```text
+//!  make test        every test; matrices by samples           what CI runs
+//!  make test-full   the same with PINNACE_FULL=1: matrices whole, then what takes minutes
+//! ```
+//!
+//! A test whose matrix is too long for each commit asks `pinnace_e2e::places::full()` and takes a sample without it;
+//! so none is skipped, and there is one list of tests. What needs another machine has a place in [`full`].
 
-use crate::demo::on;
+use crate::demo::{self, on};
 use crate::error::Error;
 use crate::run::{self, say};
 use crate::tools::Tools;
 use crate::{paths, programs, tools};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Test targets of `e2e` that need several versions at once.
+const ONCE: [&str; 1] = ["upgrade"];
 
 /// What to leave out while working on one thing.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Options {
     /// Only the unit tests: they need neither root nor containerd
     #[arg(long, conflicts_with = "e2e")]
@@ -24,6 +38,9 @@ pub(crate) struct Options {
     /// Only on this containerd version
     #[arg(long, value_name = "VERSION")]
     containerd: Option<String>,
+    /// Matrices whole
+    #[arg(long)]
+    full: bool,
     /// Only tests whose name contains this
     filter: Option<String>,
 }
@@ -57,6 +74,11 @@ pub(crate) fn test(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// Runs everything there is.
+pub(crate) fn full() -> Result<(), Error> {
+    test(&Options { full: true, ..Options::default() })
+}
+
 fn unit(filter: Option<&str>) -> Result<(), Error> {
     say("unit tests");
     let mut cargo = crates(filter);
@@ -74,7 +96,7 @@ fn unit(filter: Option<&str>) -> Result<(), Error> {
 }
 
 /// cargo's tests of every crate but the one that needs a containerd.
-fn crates(filter: Option<&str>) -> std::process::Command {
+fn crates(filter: Option<&str>) -> Command {
     let mut cargo = run::cargo();
     cargo.args(["test", "--workspace", "--exclude", "pinnace-e2e", "--locked"]).args(filter);
     cargo
@@ -85,20 +107,45 @@ fn on_containerd(options: &Options, brought: &Tools) -> Result<(), Error> {
     let versions: Vec<_> = brought.containerds.iter().filter(chosen).collect();
     if versions.is_empty() {
         return Err(Error::Missing {
-            what: format!("containerd {}", options.containerd.as_deref().unwrap_or("1.7 or newer")),
+            what: format!("containerd {}", options.containerd.as_deref().unwrap_or("of any version")),
             remedy: format!("could be had: {}", brought.containerds.join(", ")),
         });
     }
+    let (once, each): (Vec<_>, Vec<_>) =
+        targets()?.into_iter().partition(|target| ONCE.contains(&target.as_str()));
     for version in versions {
         say(format!("tests on containerd {version}"));
-        let mut cargo = on(version, run::cargo());
-        cargo.args(["test", "--package", "pinnace-e2e", "--locked"]).args(&options.filter);
-        run::loud(&mut cargo)?;
+        run::loud(&mut e2e(version, options, &each))?;
+    }
+    // Without a version named, and with all of them here.
+    if options.containerd.is_none() && brought.left_out.is_empty() {
+        say("tests that change from one containerd to another, and the harness' own");
+        run::loud(e2e(&demo::newest(brought)?, options, &once).args(["--lib", "--bins"]))?;
     }
     for line in &brought.left_out {
         say(format!("left out: {line}"));
     }
     Ok(())
+}
+
+fn e2e(version: &str, options: &Options, targets: &[String]) -> Command {
+    let mut cargo = on(version, run::cargo());
+    if options.full {
+        cargo.env("PINNACE_FULL", "1");
+    }
+    cargo.args(["test", "--package", "pinnace-e2e", "--locked"]);
+    cargo.args(targets.iter().flat_map(|target| ["--test", target])).args(&options.filter);
+    cargo
+}
+
+/// The test targets of `e2e`, by the names of its files.
+fn targets() -> Result<Vec<String>, Error> {
+    let dir = paths::root().join("e2e/tests");
+    let entries = fs::read_dir(&dir).map_err(Error::file("read", &dir))?;
+    let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut targets: Vec<_> = entries.flatten().filter_map(|entry| stem(entry.path())).collect();
+    targets.sort();
+    Ok(targets)
 }
 
 /// In CI nothing may be left out: a test that did not run proves nothing.
