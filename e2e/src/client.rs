@@ -84,7 +84,7 @@ impl Client {
         NamespacesClient::new(self.channel())
     }
 
-    fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         self.channel.lock().unwrap().clone()
     }
 }

@@ -3,6 +3,7 @@
 //! It shares nothing with another one but the directory of shim sockets, which containerd has compiled in.
 //! Plugins that a test never uses stay out: they cost start-up time, and some make directories in `/opt`.
 
+use crate::cri;
 use crate::log::Log;
 use crate::places;
 use crate::wait::until;
@@ -13,11 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Plugins of both generations that no test uses. A name that a version does not know is ignored by it.
-const UNUSED: [&str; 17] = [
-    "io.containerd.grpc.v1.cri",
-    "io.containerd.cri.v1.images",
-    "io.containerd.cri.v1.runtime",
-    "io.containerd.podsandbox.controller.v1.podsandbox",
+const UNUSED: [&str; 13] = [
     "io.containerd.internal.v1.opt",
     "io.containerd.internal.v1.tracing",
     "io.containerd.tracing.processor.v1.otlp",
@@ -33,9 +30,25 @@ const UNUSED: [&str; 17] = [
     "io.containerd.snapshotter.v1.zfs",
 ];
 
+/// Those of the CRI: only tests of pods want them.
+const PODS: [&str; 4] = [
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.cri.v1.images",
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.podsandbox.controller.v1.podsandbox",
+];
+
+/// Whether a containerd serves the CRI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cri {
+    On,
+    Off,
+}
+
 /// A running containerd.
 pub(crate) struct Daemon {
     version: String,
+    cri: Cri,
     dir: PathBuf,
     environment: Vec<(String, String)>,
     child: Child,
@@ -44,12 +57,13 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts containerd below `dir` and waits until it answers.
-    pub(crate) fn start(version: &str, dir: &Path, environment: Vec<(String, String)>) -> Self {
+    pub(crate) fn start(version: &str, dir: &Path, environment: Vec<(String, String)>, cri: Cri) -> Self {
         let file = dir.join("containerd.toml");
-        fs::write(file, configuration(version, dir)).expect("write containerd's configuration");
+        fs::write(file, configuration(version, dir, cri)).expect("write containerd's configuration");
         let child = spawn(version, dir, &environment);
         let mut daemon = Self {
             version: version.to_owned(),
+            cri,
             dir: dir.to_owned(),
             environment,
             child,
@@ -100,7 +114,8 @@ impl Daemon {
         if version != self.version {
             version.clone_into(&mut self.version);
             let file = self.dir.join("containerd.toml");
-            fs::write(file, configuration(version, &self.dir)).expect("write containerd's configuration");
+            fs::write(file, configuration(version, &self.dir, self.cri))
+                .expect("write containerd's configuration");
         }
         self.child = spawn(&self.version, &self.dir, &self.environment);
         self.answers();
@@ -158,9 +173,14 @@ fn format(version: &str) -> u32 {
     }
 }
 
-fn configuration(version: &str, dir: &Path) -> String {
+fn configuration(version: &str, dir: &Path, cri: Cri) -> String {
     let format = format(version);
-    let unused = UNUSED.map(|plugin| format!("{plugin:?}")).join(", ");
+    let (pods, more) = match cri {
+        Cri::On => (&[][..], cri::configuration(format, dir)),
+        Cri::Off => (&PODS[..], String::new()),
+    };
+    let unused: Vec<_> = UNUSED.iter().chain(pods).map(|plugin| format!("{plugin:?}")).collect();
+    let unused = unused.join(", ");
     let dir = dir.display();
     // Since format 4 its servers are plugins.
     let (grpc, ttrpc) = match format {
@@ -169,7 +189,8 @@ fn configuration(version: &str, dir: &Path) -> String {
     };
     format!(
         "version = {format}\nroot = \"{dir}/root\"\nstate = \"{dir}/state\"\ndisabled_plugins = [{unused}]\n\
-         [{grpc}]\naddress = \"{dir}/c.sock\"\n[{ttrpc}]\naddress = \"{dir}/t.sock\"\n[debug]\nlevel = \"info\"\n"
+         [{grpc}]\naddress = \"{dir}/c.sock\"\n[{ttrpc}]\naddress = \"{dir}/t.sock\"\n[debug]\nlevel = \"info\"\n\
+         {more}"
     )
 }
 

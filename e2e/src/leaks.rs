@@ -74,7 +74,12 @@ pub fn remove_parents(traces: &Traces) {
 /// The address of a shim, as every containerd from 1.6 on and every well-behaved shim compute it.
 #[must_use]
 pub fn socket(containerd: &Path, group: &str) -> PathBuf {
-    let place = containerd.join(NAMESPACE).join(group);
+    socket_in(containerd, NAMESPACE, group)
+}
+
+/// The same of a group in another namespace.
+pub(crate) fn socket_in(containerd: &Path, namespace: &str, group: &str) -> PathBuf {
+    let place = containerd.join(namespace).join(group);
     let mut name = String::new();
     for byte in Sha256::digest(place.as_os_str().as_encoded_bytes()) {
         let _infallible = write!(name, "{byte:02x}");
@@ -140,8 +145,10 @@ fn hierarchies() -> Vec<PathBuf> {
 
 /// What lies in the places that are empty when no container is there.
 fn files(dir: &Path) -> Vec<String> {
-    let bundles = |base: &str| dir.join(base).join("io.containerd.runtime.v2.task").join(NAMESPACE);
-    [bundles("state"), bundles("root"), dir.join("io"), dir.join("tmp")]
+    // One directory for each namespace, which containerd keeps.
+    let bundles = |base: &str| entries(&dir.join(base).join("io.containerd.runtime.v2.task"));
+    [bundles("state"), bundles("root"), vec![dir.join("io"), dir.join("tmp")]]
+        .concat()
         .iter()
         .flat_map(|place| entries(place))
         .map(|file| format!("file {}", file.display()))

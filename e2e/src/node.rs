@@ -1,7 +1,8 @@
 //! A node of a test's own: one containerd, its containers, and the proof that they are gone.
 
 use crate::client::{Client, NAMESPACE, request};
-use crate::daemon::Daemon;
+use crate::cri::Pod;
+use crate::daemon::{Cri, Daemon};
 use crate::draft::Draft;
 use crate::events::Events;
 use crate::image::Image;
@@ -44,7 +45,7 @@ impl Node {
     /// If it does not start.
     #[must_use]
     pub fn start_version(version: &str) -> Self {
-        Self::with(version, "")
+        Self::with(version, "", Cri::Off)
     }
 
     /// Starts containerd on a node whose `config.toml` has these lines too, keys written with dots.
@@ -53,15 +54,35 @@ impl Node {
     /// If it does not start.
     #[must_use]
     pub fn configured(configuration: &str) -> Self {
-        Self::with(&places::version(), configuration)
+        Self::with(&places::version(), configuration, Cri::Off)
     }
 
-    fn with(version: &str, configuration: &str) -> Self {
+    /// Starts containerd with the CRI, whose one handler is Pinnace, and with the image of its pods' own containers.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn with_cri() -> Self {
+        let node = Self::with(&places::version(), "", Cri::On);
+        crate::cri::prepare(&node);
+        node
+    }
+
+    /// Runs a pod; the node is [one with a CRI](Node::with_cri).
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[must_use]
+    pub fn pod(&self) -> Pod<'_> {
+        Pod::run_on(self)
+    }
+
+    fn with(version: &str, configuration: &str, cri: Cri) -> Self {
         // Short, for the paths of sockets have 107 bytes; and a name that nothing else on the machine carries.
         let dir = tempfile::Builder::new().prefix("pnc-").tempdir_in("/tmp").expect("a directory");
         fs::create_dir(dir.path().join("io")).expect("a directory for FIFOs");
         let environment = configure_pinnace(dir.path(), name(dir.path()), configuration);
-        let daemon = Daemon::start(version, dir.path(), environment);
+        let daemon = Daemon::start(version, dir.path(), environment, cri);
         let client = Client::connect(&daemon.socket());
         let namespace = Namespace { name: NAMESPACE.to_owned(), ..Default::default() };
         let create = CreateNamespaceRequest { namespace: Some(namespace) };
