@@ -33,7 +33,7 @@ pub enum Carrier {
 pub enum ConfigKind {
     /// `application/vnd.oci.image.config.v1+json`, or Docker's own of the same content.
     Image,
-    /// `application/vnd.wasm.config.v0+json`: no entrypoint, no environment.
+    /// `application/vnd.wasm.config.v0+json`, or another artifact's: no entrypoint, no environment.
     Wasm,
 }
 
@@ -346,15 +346,20 @@ impl fmt::Display for Form {
     }
 }
 
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ctr => "ctr",
+            Self::Api => "API",
+            Self::Cri => "CRI",
+            Self::Docker => "Docker",
+        })
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let client = match self.client {
-            Client::Ctr => "ctr",
-            Client::Api => "API",
-            Client::Cri => "CRI",
-            Client::Docker => "Docker",
-        };
-        write!(f, "{client} {}", self.version)
+        write!(f, "{} {}", self.client, self.version)
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{LayerKind, Program, ReadError, Store};
+use crate::choose::host_architecture;
 use crate::document::{Descriptor, Document, Entry, Platform, shortened};
 use crate::error::Defect;
 use crate::media::Kind;
@@ -184,6 +185,16 @@ impl Store {
 }
 
 impl Image {
+    /// The manifest that clients on this machine take unless they are told a platform: linux on this
+    /// architecture, else the one that [`crate::convert::meant`] names.
+    #[must_use]
+    pub fn taken(&self) -> Option<&Manifest> {
+        let host = |manifest: &&Manifest| {
+            manifest.platform.os == "linux" && manifest.platform.architecture == host_architecture()
+        };
+        self.manifests.iter().find(host).or_else(|| crate::convert::meant(self))
+    }
+
     fn enter(&mut self, entries: &[Entry]) {
         let attested = self.wrapping == Wrapping::Attested || entries.iter().any(Entry::is_attestation);
         self.wrapping = if attested { Wrapping::Attested } else { Wrapping::Index };
