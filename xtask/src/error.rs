@@ -33,6 +33,12 @@ pub(crate) enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// What ran in a guest failed; what it printed stands above.
+    #[error("a guest's job failed: exit code {code}")]
+    Guest {
+        /// The job's exit code.
+        code: u8,
+    },
     /// Something the command cannot do without is missing.
     #[error("{what} is missing; {remedy}")]
     Missing {

@@ -15,6 +15,7 @@ mod ci;
 mod demo;
 mod error;
 mod hook;
+mod machine;
 mod measure;
 mod paths;
 mod programs;
@@ -45,6 +46,10 @@ enum Command {
     Test(test::Options),
     /// Everything there is: matrices whole, and what takes minutes
     TestFull,
+    /// Tests on a machine with cgroup v2 only, in qemu
+    TestCgroup2(machine::Tests),
+    /// A shell, or any command, on such a machine
+    Machine(machine::Command),
     /// Measure start, memory, CPU and sizes, beside runc and a shim that runs nothing
     Measure(measure::Options),
     /// What must hold beside the tests: format, lints, documentation, licences
@@ -60,6 +65,8 @@ fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Test(options) => test::test(&options),
         Command::TestFull => test::full(),
+        Command::TestCgroup2(options) => machine::test(&options),
+        Command::Machine(options) => machine::command(&options),
         Command::Measure(options) => measure::measure(&options),
         Command::Ci => ci::ci(),
         Command::Hook => hook::install(),

@@ -4,7 +4,7 @@
 //! and `target/tools` links to them. What cannot be had on this machine is named and left out; whether that
 //! matters is for the command that asked.
 
-mod apt;
+pub(crate) mod apt;
 mod containerd;
 mod go;
 mod guest;

@@ -82,7 +82,7 @@ fn from_suite(package: &str, suite: &str, mirror: &str, kept: &Path) -> Result<U
 
 /// Packages of a Debian suite with all they need to run on any machine, their own libc too, in one prefix; but
 /// for those whose name begins with one of `without`.
-pub(super) fn closure(
+pub(crate) fn closure(
     name: &str,
     suite: &str,
     packages: &[&str],

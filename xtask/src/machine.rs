@@ -1,0 +1,182 @@
+//! `cargo xtask test-cgroup2` and `cargo xtask machine`: tests on other machines than this one, in qemu.
+//!
+//! ```text
+//!  Debian's kernel ──────────────────────────────┐
+//!  busybox, containerd, runc, guests (tools) ─┐   ├─▶ qemu ─▶ init.sh ─▶ boot.sh or systemd ─▶ report.sh ─▶ job
+//!  the release programs (dist) ───────────────┼─▶ archive
+//!  the tests' programs, with their libraries ─┘
+//! ```
+//!
+//! A guest lives in memory and has no network: nothing of it stays, and nothing of this machine is changed. Its
+//! exit code is the job's.
+
+mod cpio;
+mod parts;
+mod qemu;
+mod root;
+mod suite;
+
+use crate::demo::newest;
+use crate::error::Error;
+use crate::run::say;
+use crate::{paths, programs, tools};
+use root::Root;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Which tests.
+#[derive(clap::Args)]
+pub(crate) struct Tests {
+    #[command(flatten)]
+    machine: Machine,
+    /// Everything that needs a containerd, not only what depends on cgroups
+    #[arg(long)]
+    full: bool,
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// What to run.
+#[derive(clap::Args)]
+pub(crate) struct Command {
+    #[command(flatten)]
+    machine: Machine,
+    /// With the tests' programs, in /pinnace/tests
+    #[arg(long)]
+    tests: bool,
+    /// The command; without one, a shell
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+/// What every guest has.
+#[derive(clap::Args)]
+struct Machine {
+    /// With this containerd instead of the newest
+    #[arg(long, value_name = "VERSION")]
+    containerd: Option<String>,
+    /// With the programs of this directory instead of built ones
+    #[arg(long, value_name = "DIR")]
+    dist: Option<PathBuf>,
+    /// End it after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    limit: u64,
+}
+
+/// Tests on a machine that has cgroup v2 and nothing else.
+pub(crate) fn test(options: &Tests) -> Result<(), Error> {
+    let mut job = String::from("status=0\n");
+    let mut programs = Vec::new();
+    for suite in &suite::UNIFIED {
+        programs.push((suite.target, suite.build()?));
+        let words = suite.words(options.full, options.filter.as_deref());
+        job.push_str(&format!("echo '▸ {} on cgroup v2'\n{words} || status=$?\n", suite.target));
+    }
+    job.push_str("exit $status\n");
+    options.machine.boot(&programs, &job, false)
+}
+
+/// Any command on such a machine.
+pub(crate) fn command(options: &Command) -> Result<(), Error> {
+    let mut programs = Vec::new();
+    for suite in suite::UNIFIED.iter().filter(|_| options.tests) {
+        programs.push((suite.target, suite.build()?));
+    }
+    if options.command.is_empty() {
+        return options.machine.boot(&programs, "exec setsid cttyhack sh -l", true);
+    }
+    let words: Vec<_> = options.command.iter().map(|word| quoted(word)).collect();
+    options.machine.boot(&programs, &words.join(" "), false)
+}
+
+impl Machine {
+    fn boot(&self, tests: &[(&str, PathBuf)], job: &str, interactive: bool) -> Result<(), Error> {
+        let parts = parts::bring()?;
+        let emulator = parts::qemu()?;
+        let brought = tools::bring()?;
+        let version = self.containerd.clone().map_or_else(|| newest(&brought), Ok)?;
+        let dist = self.dist.clone().map_or_else(programs::build, Ok)?;
+        let dir = tempfile::tempdir().map_err(Error::file("mkdir", std::env::temp_dir()))?;
+        let archive = dir.path().join("root.cpio");
+
+        let mut root = Root::new();
+        unified(&mut root);
+        for (at, module) in parts.modules.iter().enumerate() {
+            root.file(format!("/pinnace/modules/{at}.ko"), module);
+        }
+        common(&mut root, &version, &dist)?;
+        for (name, program) in tests {
+            root.program(format!("/pinnace/tests/{name}"), program)?;
+        }
+        root.text("/pinnace/job", format!("#!/bin/sh\n{}\n{job}\n", environment(&version)));
+        root.write(&archive)?;
+
+        say(format!("boot a guest with containerd {version}"));
+        let guest = qemu::Guest {
+            qemu: emulator,
+            kernel: &parts.kernel,
+            archive: &archive,
+            words: "rdinit=/init",
+            interactive,
+            limit: Duration::from_secs(self.limit),
+        };
+        match guest.run(dir.path())? {
+            0 => Ok(()),
+            code => Err(Error::Guest { code }),
+        }
+    }
+}
+
+/// What only a guest without systemd has.
+fn unified(root: &mut Root) {
+    root.text("/sbin/init", include_str!("machine/boot.sh"));
+    root.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n");
+    root.text("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
+}
+
+/// What every guest has.
+fn common(root: &mut Root, version: &str, dist: &Path) -> Result<(), Error> {
+    root.text("/init", include_str!("machine/init.sh"));
+    root.text("/pinnace/report", include_str!("machine/report.sh"));
+    root.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
+    root.text("/etc/hostname", "pinnace\n");
+    root.file("/bin/busybox", paths::tools().join("busybox"));
+    for program in files(dist)? {
+        root.program(Path::new("/pinnace/dist").join(program.file_name().unwrap_or_default()), &program)?;
+    }
+    for tool in files(&paths::tools())? {
+        root.program(Path::new("/pinnace/tools").join(tool.file_name().unwrap_or_default()), &tool)?;
+    }
+    let containerd = format!("containerd-{version}/bin");
+    for program in ["containerd", "ctr", "containerd-shim-runc-v2"] {
+        let file = paths::tools().join(&containerd).join(program);
+        if !file.is_file() {
+            return Err(Error::Missing {
+                what: file.display().to_string(),
+                remedy: "see what was left out above".to_owned(),
+            });
+        }
+        root.program(Path::new("/pinnace/tools").join(&containerd).join(program), file)?;
+    }
+    Ok(())
+}
+
+/// Where a job finds everything.
+fn environment(version: &str) -> String {
+    format!(
+        "export PINNACE_TOOLS=/pinnace/tools PINNACE_DIST=/pinnace/dist PINNACE_CONTAINERD={version}\n\
+         export PATH=/pinnace/dist:/pinnace/tools:/pinnace/tools/containerd-{version}/bin:$PATH\n"
+    )
+}
+
+/// The files of a directory, also those behind links.
+fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).map_err(Error::file("read", dir))?;
+    Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect())
+}
+
+/// A word as the shell reads it back.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

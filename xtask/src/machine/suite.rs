@@ -1,0 +1,58 @@
+//! Which tests run in a guest, and where their programs are.
+//!
+//! What depends on cgroups runs always; `--full` runs everything that needs a containerd.
+
+use crate::error::Error;
+use crate::run::{self, say};
+use std::path::PathBuf;
+
+/// The tests of one program.
+pub(super) struct Suite {
+    package: &'static str,
+    /// The test target.
+    pub(super) target: &'static str,
+    /// Only tests whose name begins so; all, if there are none.
+    pub(super) fast: &'static [&'static str],
+}
+
+/// What runs without systemd.
+pub(super) const UNIFIED: [Suite; 2] = [
+    Suite { package: "pinnace-shim", target: "cgroups_root", fast: &[] },
+    Suite {
+        package: "pinnace-e2e",
+        target: "containers",
+        fast: &["stats::", "memory::", "lifecycle::", "crash::", "cgroups::"],
+    },
+];
+
+impl Suite {
+    /// Builds the program.
+    pub(super) fn build(&self) -> Result<PathBuf, Error> {
+        say(format!("build the tests {} of {}", self.target, self.package));
+        let mut cargo = run::cargo();
+        cargo.args(["test", "--no-run", "--locked", "--package", self.package, "--test", self.target]);
+        run::loud(&mut cargo)?;
+        // A second time, for the answer: the first showed its progress.
+        let answer = run::captured(cargo.args(["--quiet", "--message-format=json"]))?;
+        executable(&answer).ok_or_else(|| Error::Missing {
+            what: format!("the program that cargo built of {}", self.target),
+            remedy: "cargo named none; is its version older than the toolchain file asks?".to_owned(),
+        })
+    }
+
+    /// The words of its command line.
+    pub(super) fn words(&self, full: bool, filter: Option<&str>) -> String {
+        let filters: Vec<&str> = match filter {
+            Some(filter) => vec![filter],
+            None if full => Vec::new(),
+            None => self.fast.to_vec(),
+        };
+        format!("/pinnace/tests/{} --test-threads=2 {}", self.target, filters.join(" "))
+    }
+}
+
+/// The last executable in cargo's messages.
+fn executable(answer: &str) -> Option<PathBuf> {
+    let named = |line: &str| Some(line.split_once("\"executable\":\"")?.1.split_once('"')?.0.to_owned());
+    answer.lines().filter_map(named).next_back().map(PathBuf::from)
+}
