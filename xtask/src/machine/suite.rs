@@ -34,7 +34,7 @@ impl Suite {
         run::loud(&mut cargo)?;
         // A second time, for the answer: the first showed its progress.
         let answer = run::captured(cargo.args(["--quiet", "--message-format=json"]))?;
-        executable(&answer).ok_or_else(|| Error::Missing {
+        executable(&answer, self.target).ok_or_else(|| Error::Missing {
             what: format!("the program that cargo built of {}", self.target),
             remedy: "cargo named none; is its version older than the toolchain file asks?".to_owned(),
         })
@@ -51,8 +51,29 @@ impl Suite {
     }
 }
 
-/// The last executable in cargo's messages.
-fn executable(answer: &str) -> Option<PathBuf> {
+/// The executable of a test target among cargo's messages, which name the package's other programs too.
+fn executable(answer: &str, target: &str) -> Option<PathBuf> {
     let named = |line: &str| Some(line.split_once("\"executable\":\"")?.1.split_once('"')?.0.to_owned());
-    answer.lines().filter_map(named).next_back().map(PathBuf::from)
+    let is_target = |file: &PathBuf| {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.rsplit_once('-').is_some_and(|(name, _hash)| name == target)
+    };
+    answer.lines().filter_map(named).map(PathBuf::from).find(is_target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::executable;
+    use std::path::Path;
+
+    #[test]
+    fn the_tests_are_told_from_the_packages_programs() {
+        let answer = "{\"target\":1,\"executable\":\"/t/debug/demo\"}\n{\"executable\":null}\n\
+                      {\"executable\":\"/t/debug/deps/demo-1\"}\n{\"executable\":\"/t/debug/deps/containers-0a\",\"x\":1}";
+        assert_eq!(
+            executable(answer, "containers").as_deref(),
+            Some(Path::new("/t/debug/deps/containers-0a"))
+        );
+        assert_eq!(executable(answer, "harness"), None);
+    }
 }
