@@ -7,6 +7,7 @@ use super::module::ModuleError;
 use super::mounts::MountError;
 use super::namespaces::NamespaceError;
 use super::root::RootError;
+use super::user::UserError;
 use super::walls::WallError;
 use crate::cgroups::CgroupError;
 use crate::stdio::StdioError;
@@ -39,6 +40,9 @@ pub enum SpawnFailure {
     /// Its namespaces.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
+    /// Its user namespace.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// Its cgroup.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

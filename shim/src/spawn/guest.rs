@@ -66,7 +66,7 @@ mod tests {
     fn placed(destination: &str, read_only: bool, directory: bool) -> Placed {
         let kind = MountKind::Tmpfs { options: Vec::new() };
         let mount = Mount { destination: destination.into(), kind, read_only, flags: MountFlags::default() };
-        Placed { mount, directory }
+        Placed { mount, directory, ids: None }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  bundle      config.json
+//!  users       its user namespace, if it has one
 //!  root        a detached mount
 //!  module      what to run: a file of the root, or the image's Wasm layer
 //!    └ compile   its native artifact: from the cache, or compiled once for all who wait
@@ -20,11 +21,13 @@ mod entry;
 mod error;
 mod guest;
 mod host;
+mod id_maps;
 mod module;
 mod mounts;
 mod namespaces;
 mod root;
 mod signal;
+mod user;
 mod walls;
 mod watch;
 
@@ -40,8 +43,9 @@ use engine::{Descriptors, Launch};
 use mounts::Placed;
 use namespaces::Namespaces;
 use oci_spec::runtime::Spec;
-use pinnace_plan::Plan;
+use pinnace_plan::{Mount, Plan};
 use std::os::fd::{AsFd, OwnedFd};
+use user::Users;
 
 /// A container that waits for Go.
 #[derive(Debug)]
@@ -63,17 +67,20 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let spec = bundle.spec()?;
     let process = bundle.process(&spec)?;
     let config = host.config(&request.options)?;
-    let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs())?;
+    let users = Users::of(&spec, process)?;
+    let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs(), users.as_ref())?;
     let layers = root::Layers::of(&request.rootfs);
     // While containerd answers about the image, the place is made.
     let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
-    let (module, mut place) = tokio::try_join!(find, async { Place::make(host, request, &spec) })?;
+    let (module, mut place) = tokio::try_join!(find, async { Place::make(host, request, &spec, users) })?;
 
     let mut descriptors = Descriptors::new(place.stdio.child_fds());
     let root_number = descriptors.add(root.as_fd());
     let artifact = descriptors.add(module.artifact.as_fd());
     let memory_limits = place.memory_limits.iter().map(|file| descriptors.add(file.as_fd())).collect();
     let join = place.namespaces.join.iter().map(|(kind, fd)| (*kind, descriptors.add(fd.as_fd()))).collect();
+    let mounts: Vec<Mount> =
+        place.mounts.iter().map(|placed| placed.to_plan(|fd| descriptors.add(fd))).collect();
     let plan = Plan {
         id: request.id.clone(),
         guest: guest::guest(&spec, process, &module.program, &place.mounts),
@@ -84,7 +91,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
             function: module.function,
         },
         memory_limits,
-        sandbox: walls::sandbox(&spec, process, place.mounts, root_number, join)?,
+        sandbox: walls::sandbox(&spec, process, mounts, root_number, join)?,
     };
     let entrance = place.entrance.fds();
     let launch = Launch {
@@ -121,9 +128,14 @@ struct Place {
 }
 
 impl Place {
-    fn make(host: &Host, request: &CreateRequest, spec: &Spec) -> Result<Self, SpawnFailure> {
-        let mounts = mounts::mounts(spec)?;
-        let namespaces = Namespaces::of(spec)?;
+    fn make(
+        host: &Host,
+        request: &CreateRequest,
+        spec: &Spec,
+        users: Option<Users>,
+    ) -> Result<Self, SpawnFailure> {
+        let mounts = mounts::mounts(spec, users.as_ref())?;
+        let namespaces = Namespaces::of(spec, users)?;
         let cgroup = Limited::new(host, &request.id, spec)?;
         let memory_limits = cgroup.0.memory_limit_files();
         let entrance = cgroup.0.join()?;

@@ -5,14 +5,18 @@
 //!  /dev                                        null, zero, full, random, urandom and nothing else
 //!  /dev/shm /dev/pts /dev/mqueue /dev/console  left out: nothing in WASI could use them
 //!  bind, rbind                                 kept; one that would see later mounts of the host is refused
-//!  tmpfs                                       kept
+//!    └ idmap, ridmap, uidMappings, gidMappings the owners of its files are mapped
+//!  tmpfs                                       kept; its uid and gid are the container's
 //!  anything else                               refused by name
 //! ```
 //!
 //! A bind of a kernel file system is refused later, by the sandbox, which sees what the source really is.
 
+use super::id_maps::{self, IdMapError};
+use super::user::{self, UserError, Users};
 use oci_spec::runtime::{Mount as SpecMount, Spec};
-use pinnace_plan::{Device, Mount, MountFlags, MountKind};
+use pinnace_plan::{Device, Fd, Mount, MountFlags, MountKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A mount that cannot be given to a guest.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,43 @@ pub enum MountError {
         /// Where it was to go.
         destination: String,
     },
+    /// Maps of ids that are wrong.
+    #[error(transparent)]
+    Map(#[from] IdMapError),
+    /// A map of ids for something else than a bind.
+    #[error(
+        "mount {destination}: ids of bind mounts only can be mapped; remove its maps and its option idmap"
+    )]
+    MapOfNoBind {
+        /// Where it was to go.
+        destination: String,
+    },
+    /// A map of ids that is nowhere given.
+    #[error(
+        "mount {destination}: {option} needs uidMappings and gidMappings, of the mount or of the container's user namespace"
+    )]
+    NoMaps {
+        /// Where it was to go.
+        destination: String,
+        /// The option.
+        option: &'static str,
+    },
+    /// An owner that the container's user namespace does not have.
+    #[error("mount {destination}: {option} is not an id that the container's user namespace maps")]
+    Owner {
+        /// Where it was to go.
+        destination: String,
+        /// The option with its value.
+        option: String,
+    },
+    /// The user namespace for a map.
+    #[error("mount {destination}: {source}")]
+    Users {
+        /// Where it was to go.
+        destination: String,
+        /// Why.
+        source: UserError,
+    },
     /// A destination that is no absolute path.
     #[error("mount {destination:?}: the destination must be an absolute path without `..`")]
     Destination {
@@ -56,6 +97,28 @@ pub(super) struct Placed {
     pub mount: Mount,
     /// True for a directory, false for a single file.
     pub directory: bool,
+    /// How the owners of its files are mapped, for a bind.
+    pub ids: Option<Ids>,
+}
+
+/// A map for a mount.
+#[derive(Debug)]
+pub(super) struct Ids {
+    users: OwnedFd,
+    below: bool,
+}
+
+impl Placed {
+    /// As the plan wants it; `number` gives a descriptor its number there.
+    pub(super) fn to_plan<'a>(&'a self, number: impl FnOnce(BorrowedFd<'a>) -> Fd) -> Mount {
+        let mut mount = self.mount.clone();
+        if let (Some(Ids { users, below }), MountKind::Bind { source, recursive }) = (&self.ids, &mount.kind)
+        {
+            let (source, recursive, users) = (source.clone(), *recursive, number(users.as_fd()));
+            mount.kind = MountKind::MappedBind { source, recursive, users, below: *below };
+        }
+        mount
+    }
 }
 
 /// File systems of the kernel's own making.
@@ -82,8 +145,9 @@ const UNUSED: [&str; 4] = ["/dev/shm", "/dev/pts", "/dev/mqueue", "/dev/console"
 ///
 /// # Errors
 /// When one is refused; the error names it.
-pub(super) fn mounts(spec: &Spec) -> Result<Vec<Placed>, MountError> {
-    spec.mounts().iter().flatten().filter_map(|mount| place(mount).transpose()).collect()
+pub(super) fn mounts(spec: &Spec, users: Option<&Users>) -> Result<Vec<Placed>, MountError> {
+    let all = spec.mounts().iter().flatten().enumerate();
+    all.filter_map(|(index, mount)| place(index, mount, users).transpose()).collect()
 }
 
 /// Whether a mount is a part of the host's tree, by its type or by its options.
@@ -92,7 +156,7 @@ pub(super) fn is_bind(mount: &SpecMount) -> bool {
     bound || mount.typ().as_deref() == Some("bind")
 }
 
-fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
+fn place(index: usize, mount: &SpecMount, users: Option<&Users>) -> Result<Option<Placed>, MountError> {
     let destination = mount.destination().display().to_string();
     if !mount.destination().is_absolute() || destination.split('/').any(|part| part == "..") {
         return Err(MountError::Destination { destination });
@@ -103,6 +167,10 @@ fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
     let bind = is_bind(mount);
     if KERNEL.contains(&kind) && !bind || UNUSED.contains(&destination.as_str()) {
         return Ok(None);
+    }
+    let ids = ids(index, mount, &destination, users)?;
+    if ids.is_some() && !bind {
+        return Err(MountError::MapOfNoBind { destination });
     }
     let (kind, directory) = if bind {
         if let Some(option) =
@@ -117,25 +185,65 @@ fn place(mount: &SpecMount) -> Result<Option<Placed>, MountError> {
         (kind, source.is_dir())
     } else if kind == "tmpfs" && destination == "/dev" {
         let devices = vec![Device::Null, Device::Zero, Device::Full, Device::Random, Device::Urandom];
-        (MountKind::Dev { devices, options: data(options) }, true)
+        (MountKind::Dev { devices, options: data(options, &destination, users)? }, true)
     } else if kind == "tmpfs" {
-        (MountKind::Tmpfs { options: data(options) }, true)
+        (MountKind::Tmpfs { options: data(options, &destination, users)? }, true)
     } else {
         return Err(MountError::Kind { destination, kind: kind.to_owned() });
     };
     let flags =
         MountFlags { no_atime: has("noatime"), relatime: has("relatime"), no_symfollow: has("nosymfollow") };
-    Ok(Some(Placed { mount: Mount { destination, kind, read_only: has("ro"), flags }, directory }))
+    Ok(Some(Placed { mount: Mount { destination, kind, read_only: has("ro"), flags }, directory, ids }))
 }
 
-/// The options that are the file system's own.
-fn data(options: &[String]) -> Vec<(String, Option<String>)> {
+/// How the owners of a mount's files are mapped: by its own maps, else by the container's if an option asks for it.
+fn ids(
+    index: usize,
+    mount: &SpecMount,
+    destination: &str,
+    users: Option<&Users>,
+) -> Result<Option<Ids>, MountError> {
+    let asked = |name: &str| mount.options().iter().flatten().any(|option| option == name);
+    let option = ["ridmap", "idmap"].into_iter().find(|name| asked(name));
+    let of = format!("mounts[{index}]");
+    let own = id_maps::of_spec(&of, mount.uid_mappings().as_ref(), mount.gid_mappings().as_ref())?;
+    let maps = match (own, option, users) {
+        (None, None, _) => return Ok(None),
+        (Some(own), _, _) => own,
+        (None, Some(_), Some(users)) => users.maps().clone(),
+        (None, Some(option), None) => {
+            return Err(MountError::NoMaps { destination: destination.to_owned(), option });
+        }
+    };
+    let users = user::mapping(maps, users)
+        .map_err(|source| MountError::Users { destination: destination.to_owned(), source })?;
+    Ok(Some(Ids { users, below: option == Some("ridmap") }))
+}
+
+/// The options that are the file system's own. It is made outside of the user namespace, so its owners are translated.
+fn data(
+    options: &[String],
+    destination: &str,
+    users: Option<&Users>,
+) -> Result<Vec<(String, Option<String>)>, MountError> {
     const OURS: [&str; 5] = ["size", "mode", "uid", "gid", "nr_inodes"];
-    options
-        .iter()
-        .filter_map(|option| option.split_once('='))
-        .filter(|(name, _)| OURS.contains(name))
-        .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
+    let ours = options.iter().filter_map(|option| option.split_once('='));
+    ours.filter(|(name, _)| OURS.contains(name))
+        .map(|(name, value)| {
+            let outside = |users: &Users| {
+                let id = value.parse().ok()?;
+                let id = if name == "uid" { users.maps().uid(id) } else { users.maps().gid(id) };
+                id.map(|id| id.to_string())
+            };
+            let value = match users.filter(|_| name == "uid" || name == "gid") {
+                None => value.to_owned(),
+                Some(users) => outside(users).ok_or_else(|| MountError::Owner {
+                    destination: destination.to_owned(),
+                    option: format!("{name}={value}"),
+                })?,
+            };
+            Ok((name.to_owned(), Some(value)))
+        })
         .collect()
 }
 
@@ -147,6 +255,7 @@ mod tests {
         super::mounts(
             &serde_json::from_value(serde_json::json!({"ociVersion": "1.1.0", "mounts": mounts}))
                 .expect("a spec"),
+            None,
         )
     }
 

@@ -1,5 +1,6 @@
 //! Which namespaces a container gets: new ones by the clone, others joined by path.
 
+use super::user::Users;
 use oci_spec::runtime::{LinuxNamespaceType as Type, Spec};
 use pinnace_plan::Namespace;
 use std::fs::File;
@@ -58,19 +59,22 @@ pub(super) struct Namespaces {
 }
 
 impl Namespaces {
-    /// Reads them from a spec and opens those that are named by path.
+    /// Reads them from a spec and opens those that are named by path. The user namespace, and what belongs to it, is
+    /// there already.
     ///
     /// # Errors
     /// When a path cannot be opened, or a kind is not supported.
-    pub(super) fn of(spec: &Spec) -> Result<Self, NamespaceError> {
+    pub(super) fn of(spec: &Spec, users: Option<Users>) -> Result<Self, NamespaceError> {
         let mut all = Self { new: libc::CLONE_NEWNS as u64, ..Self::default() };
+        let has_users = users.is_some();
         let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
         for namespace in listed.into_iter().flatten() {
             let path = namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty());
             match (namespace.typ(), path) {
                 (Type::Mount, None) => {}
                 (Type::Mount, Some(_)) => return Err(NamespaceError::Unsupported { kind: "shared mount" }),
-                (Type::User, _) => return Err(NamespaceError::Unsupported { kind: "user" }),
+                (Type::User, _) => {}
+                (Type::Network | Type::Ipc | Type::Uts, None) if has_users => {}
                 (Type::Time, _) => return Err(NamespaceError::Unsupported { kind: "time" }),
                 (Type::Pid, None) => all.new |= libc::CLONE_NEWPID as u64,
                 (Type::Pid, Some(path)) => all.join_pid = Some(open(path)?),
@@ -85,6 +89,7 @@ impl Namespaces {
                 (Type::Cgroup, Some(path)) => all.join.push((Namespace::Cgroup, open(path)?)),
             }
         }
+        all.join.extend(users.into_iter().flat_map(Users::into_join));
         let sysctls = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
         let own = |kind: Type| listed.into_iter().flatten().any(|namespace| namespace.typ() == kind);
         match sysctls.into_iter().flatten().find(|(name, _)| owner(name).is_some_and(|kind| !own(kind))) {
@@ -104,7 +109,7 @@ mod tests {
 
     fn of(namespaces: serde_json::Value) -> Result<Namespaces, NamespaceError> {
         let spec = serde_json::json!({"ociVersion": "1.1.0", "linux": {"namespaces": namespaces}});
-        Namespaces::of(&serde_json::from_value(spec).expect("a spec"))
+        Namespaces::of(&serde_json::from_value(spec).expect("a spec"), None)
     }
 
     #[test]
@@ -127,7 +132,7 @@ mod tests {
         let with = |namespaces: serde_json::Value, sysctl: &str| {
             let linux = serde_json::json!({"namespaces": namespaces, "sysctl": {sysctl: "1"}});
             let spec = serde_json::json!({"ociVersion": "1.1.0", "linux": linux});
-            Namespaces::of(&serde_json::from_value(spec).expect("a spec"))
+            Namespaces::of(&serde_json::from_value(spec).expect("a spec"), None)
         };
         for sysctl in ["net.ipv4.ip_forward", "net/ipv4/ip_forward", "fs.mqueue.msg_max", "kernel.shmmax"] {
             let error = with(serde_json::json!([{"type": "pid"}]), sysctl).expect_err("the host's");
@@ -141,7 +146,7 @@ mod tests {
     fn what_cannot_be_had_is_named() {
         let error = of(serde_json::json!([{"type": "network", "path": "/nowhere/ns"}])).expect_err("missing");
         assert!(error.to_string().contains("/nowhere/ns"), "{error}");
-        let error = of(serde_json::json!([{"type": "user"}])).expect_err("unsupported");
-        assert!(error.to_string().contains("user namespace"), "{error}");
+        let error = of(serde_json::json!([{"type": "time"}])).expect_err("unsupported");
+        assert!(error.to_string().contains("time namespace"), "{error}");
     }
 }

@@ -5,16 +5,23 @@
 //!  bind        open_tree(CLONE)
 //!  all else    a thread mounts it in a mount namespace of its own, takes open_tree(CLONE) and ends
 //!  no mounts   Docker has mounted `root.path` of the spec: open_tree(CLONE) of that
+//!
+//!  with `uidmap=` and `gidmap=` among the options, as snapshotters give them to containers with a user namespace:
+//!  overlay     in a thread's own mount namespace each lower layer is covered by a clone of itself with mapped
+//!              owners, then mounted as ever; the upper layer is the container's own already  (kernel ≥ 5.19)
+//!  all else    as above, then the clone's owners are mapped
 //! ```
 //!
 //! The server looks into the mount with `openat2(RESOLVE_IN_ROOT)`; the engine's init takes it with `move_mount`.
 
+use super::id_maps::{self, IdMapError};
+use super::user::{self, UserError, Users};
 use crate::task::RootMount;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A root that could not be made.
@@ -41,6 +48,23 @@ pub enum RootError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// Maps of ids that are wrong.
+    #[error("the root's options: {0}")]
+    Map(#[from] IdMapError),
+    /// The user namespace for a map.
+    #[error(transparent)]
+    Users(#[from] UserError),
+    /// The owners of a layer's files could not be mapped.
+    #[error(
+        "cannot map the ids of {} for the root: {source}; its file system and the kernel must support it (for an overlay Linux 5.19), else use a snapshot whose files have the mapped owners (without --remap-labels)",
+        path.display()
+    )]
+    MapIds {
+        /// The layer, or the mount.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// A directory could not be cloned.
     #[error("cannot take {} as root: {source}", path.display())]
     Clone {
@@ -55,7 +79,17 @@ pub enum RootError {
 ///
 /// # Errors
 /// When the kernel refuses a mount; the error names it.
-pub(super) fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) -> Result<OwnedFd, RootError> {
+pub(super) fn detached(
+    mounts: &[RootMount],
+    root_path: &Path,
+    target: &Path,
+    users: Option<&Users>,
+) -> Result<OwnedFd, RootError> {
+    for mount in mounts {
+        if let Some(maps) = id_maps::of_options(&mount.options)? {
+            return mapped(mounts, target, user::mapping(maps, users)?.as_fd());
+        }
+    }
     match mounts {
         [] => clone_tree(root_path),
         [mount] if mount.kind == "bind" => clone_tree(Path::new(&mount.source)),
@@ -64,12 +98,42 @@ pub(super) fn detached(mounts: &[RootMount], root_path: &Path, target: &Path) ->
             Err(RootError::Overlay { option, source })
                 if option.starts_with("lowerdir+") && source.raw_os_error() == Some(libc::EINVAL) =>
             {
-                mounted_aside(mounts, target)
+                mounted_aside(mounts, target, None)
             }
             done => done,
         },
-        others => mounted_aside(others, target),
+        others => mounted_aside(others, target, None),
     }
+}
+
+/// The root, its owners mapped by `users`: those of an overlay's lower layers, or of the one mount itself.
+fn mapped(mounts: &[RootMount], target: &Path, users: BorrowedFd<'_>) -> Result<OwnedFd, RootError> {
+    if mounts.iter().any(|mount| mount.kind == "overlay") {
+        return mounted_aside(mounts, target, Some(users));
+    }
+    let root = match mounts {
+        [mount] if mount.kind == "bind" => clone_tree(Path::new(&mount.source))?,
+        others => mounted_aside(others, target, None)?,
+    };
+    map_owners(root.as_fd(), target, users)?;
+    Ok(root)
+}
+
+fn map_owners(mount: BorrowedFd<'_>, path: &Path, users: BorrowedFd<'_>) -> Result<(), RootError> {
+    pinnace_spawn::map_mount(mount, users)
+        .map_err(|source| RootError::MapIds { path: path.to_owned(), source })
+}
+
+/// Covers each layer, in this thread's mount namespace, by itself with mapped owners.
+fn cover(layers: &[&Path], users: BorrowedFd<'_>) -> Result<(), RootError> {
+    let clones = layers.iter().map(|layer| clone_tree(layer)).collect::<Result<Vec<_>, _>>()?;
+    for (layer, clone) in layers.iter().zip(clones) {
+        map_owners(clone.as_fd(), layer, users)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        rustix::mount::move_mount(&clone, c"", rustix::fs::CWD, *layer, flags)
+            .map_err(|errno| RootError::MapIds { path: layer.to_path_buf(), source: errno.into() })?;
+    }
+    Ok(())
 }
 
 /// The directories an overlay root is made of; empty for any other, whose files are what they seem.
@@ -145,7 +209,12 @@ fn overlay(options: &[String]) -> Result<OwnedFd, RootError> {
 }
 
 /// Mounts by `mount(2)` in a namespace that ends with its thread; only the clone of the tree stays.
-fn mounted_aside(mounts: &[RootMount], target: &Path) -> Result<OwnedFd, RootError> {
+/// With `layers_by`, the owners of lower layers are mapped.
+fn mounted_aside(
+    mounts: &[RootMount],
+    target: &Path,
+    layers_by: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, RootError> {
     let aside = || {
         let failed = |kind: &str, mounted: &str| {
             let (kind, mounted) = (kind.to_owned(), mounted.to_owned());
@@ -160,6 +229,9 @@ fn mounted_aside(mounts: &[RootMount], target: &Path) -> Result<OwnedFd, RootErr
             None::<&str>,
         )
         .map_err(failed("private propagation", "/"))?;
+        if let Some(users) = layers_by {
+            cover(&Layers::of(mounts).lower, users)?;
+        }
         for mount in mounts {
             let (shared, options) = from_shared_directory(&mount.options);
             // Only this thread's: a mount namespace of one's own brings a working directory of one's own.
@@ -222,6 +294,7 @@ fn legacy(options: &[String]) -> (MsFlags, String) {
             "noatime" => flags |= MsFlags::MS_NOATIME,
             "relatime" => flags |= MsFlags::MS_RELATIME,
             "rw" | "suid" | "dev" | "exec" | "defaults" | "loop" => {}
+            map if id_maps::is_option(map) => {}
             other => data.push(other),
         }
     }
@@ -234,7 +307,8 @@ mod tests {
 
     #[test]
     fn options_become_flags_and_data() {
-        let options = ["ro", "rbind", "lowerdir=/a:/b", "rw", "index=off"].map(String::from);
+        let options = ["ro", "rbind", "lowerdir=/a:/b", "rw", "uidmap=0:1:2", "gidmap=0:1:2", "index=off"]
+            .map(String::from);
         let (flags, data) = legacy(&options);
         assert_eq!(flags, MsFlags::MS_RDONLY | MsFlags::MS_BIND | MsFlags::MS_REC);
         assert_eq!(data, "lowerdir=/a:/b,index=off");

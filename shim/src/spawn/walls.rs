@@ -1,10 +1,10 @@
 //! The walls a spec asks for, as plain data of the plan.
 
 use super::guest::root_read_only;
-use super::mounts::Placed;
 use oci_spec::runtime::{Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompOperator, Process, Spec};
 use pinnace_plan::{
-    Arg, ArgOp, Capabilities, Fd, Namespace, Rlimit, Sandbox, Seccomp, SeccompAction, SeccompRule, User,
+    Arg, ArgOp, Capabilities, Fd, Mount, Namespace, Rlimit, Sandbox, Seccomp, SeccompAction, SeccompRule,
+    User,
 };
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ pub enum WallError {
 pub(super) fn sandbox(
     spec: &Spec,
     process: &Process,
-    mounts: Vec<Placed>,
+    mounts: Vec<Mount>,
     root: Fd,
     join: Vec<(Namespace, Fd)>,
 ) -> Result<Sandbox, WallError> {
@@ -41,7 +41,7 @@ pub(super) fn sandbox(
         sysctls: sysctls.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
         root,
         root_read_only: root_read_only(spec),
-        mounts: mounts.into_iter().map(|placed| placed.mount).collect(),
+        mounts,
         masked_paths: paths(linux.and_then(|linux| linux.masked_paths().as_ref())),
         readonly_paths: paths(linux.and_then(|linux| linux.readonly_paths().as_ref())),
         rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
