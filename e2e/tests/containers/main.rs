@@ -7,6 +7,7 @@ mod configuration;
 mod crash;
 mod events;
 mod grouping;
+mod handlers;
 mod hostile;
 mod image_forms;
 mod lifecycle;
