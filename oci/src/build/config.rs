@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Blob;
-use crate::Digest;
 use crate::document::Platform;
+use crate::{Digest, WasmMedia};
 
 pub(crate) const OCI: &str = "application/vnd.oci.image.config.v1+json";
 const WASM: &str = "application/vnd.wasm.config.v0+json";
@@ -44,6 +44,7 @@ impl Config {
         let config = json!({
             "created": CREATED, "architecture": architecture, "os": os, "config": self.process(),
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            "history": layers.iter().map(history).collect::<Vec<_>>(),
         });
         (OCI, config.to_string().into_bytes())
     }
@@ -62,4 +63,11 @@ impl Config {
         let set = all.into_iter().filter(|(_, value)| !unset(value));
         Value::Object(set.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
     }
+}
+
+/// A layer as history tells it. So the configuration names the Wasm layers too, which `diff_ids` must not count:
+/// the CRI takes images of one configuration for one image, and would run the Wasm of the first it finds.
+fn history(layer: &Blob) -> Value {
+    let words = format!("{} {}", layer.media_type, layer.digest);
+    json!({"created": CREATED, "created_by": words, "empty_layer": WasmMedia::of(layer.media_type).is_some()})
 }

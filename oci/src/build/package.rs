@@ -1,11 +1,12 @@
 //! An image as files: an OCI layout, in a tar or in a directory.
 //!
 //! ```text
-//!  blobs/sha256/<digest> …   index.json   manifest.json   oci-layout
+//!  blobs/sha256/<digest> …   index.json   oci-layout   [manifest.json]
 //! ```
 //!
 //! `manifest.json` is for Docker without containerd's image store, which reads nothing else; everybody else
-//! prefers the layout. It is there if the image, or the first of an index, is one that this Docker can take.
+//! prefers the layout. It is there if the image, or the first of an index, is one that this Docker can take,
+//! and it comes last: an archive that is cut off is none of Docker's with less in it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -46,7 +47,7 @@ struct Docker {
 /// A blob, to be pointed at.
 #[derive(Debug, Clone)]
 pub(crate) struct Blob {
-    media_type: &'static str,
+    pub(super) media_type: &'static str,
     pub(crate) digest: Digest,
     size: u64,
 }
@@ -160,9 +161,11 @@ impl Package {
                 }
             }
         }
-        let mut top = vec![("index.json", self.index(name).to_string())];
+        let mut top = vec![
+            ("index.json", self.index(name).to_string()),
+            ("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string()),
+        ];
         top.extend(self.saved(name).map(|saved| ("manifest.json", saved.to_string())));
-        top.push(("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string()));
         for (path, document) in top {
             write(path, document.len() as u64, &mut document.as_bytes()).map_err(BuildError::Write)?;
         }

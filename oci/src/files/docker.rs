@@ -54,11 +54,11 @@ impl Docker {
             let manifest = Stored::in_memory(manifest.to_string().into_bytes());
             let target = docker.add(store, MANIFEST, manifest)?;
             let names = names.as_deref().unwrap_or_default();
-            let named = |name: Option<&String>| Named { name: name.cloned(), target: target.clone() };
+            let named = |name: Option<String>| Named { name, target: target.clone() };
             if names.is_empty() {
                 docker.images.push(named(None));
             }
-            docker.images.extend(names.iter().map(|name| named(Some(name))));
+            docker.images.extend(names.iter().map(|name| named(Some(whole(name)))));
         }
         Ok(docker)
     }
@@ -72,6 +72,16 @@ impl Docker {
         let size = stored.size();
         self.blobs.insert(digest, stored);
         Ok(Descriptor { media_type: media_type.to_owned(), digest, size })
+    }
+}
+
+/// Docker writes names short: no registry means its own, no user its library.
+fn whole(name: &str) -> String {
+    let registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
+    match name.split_once('/') {
+        Some((first, _)) if registry(first) => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
     }
 }
 

@@ -63,7 +63,9 @@ impl Store {
             }
             return Ok(store);
         }
-        let Some(stored) = store.file("manifest.json")? else {
+        // An index without its layout is a damaged layout, whatever else is there.
+        let saved = if store.file("index.json")?.is_some() { None } else { store.file("manifest.json")? };
+        let Some(stored) = saved else {
             return Err(ReadError::NoImage { path: store.path });
         };
         let saved: Vec<Saved> = store.json("manifest.json", &stored)?;
