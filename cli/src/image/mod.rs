@@ -13,6 +13,8 @@ mod copy;
 mod inspect;
 mod output;
 mod report;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::io;
