@@ -57,9 +57,21 @@ impl Cgroup {
             }
         }
         if let Layout::V2 { tree, available } = self.hierarchies.layout() {
+            refuse_threaded(tree, &self.path)?;
             enable(tree, &self.path, available);
         }
         Ok(())
+    }
+}
+
+/// v2: no process can be born in a directory below a threaded one, and threads share what they would be
+/// counted by.
+fn refuse_threaded(tree: &Tree, path: &CgroupPath) -> Result<(), CgroupError> {
+    // A kernel before 4.14 has no such file, and no threaded cgroups.
+    let kind = files::read(tree, &path.file("cgroup.type")).unwrap_or_default();
+    match kind.trim() {
+        "" | "domain" | "domain threaded" => Ok(()),
+        kind => Err(CgroupError::Threaded { path: tree.whole(path.relative()), kind: kind.to_owned() }),
     }
 }
 
@@ -195,6 +207,25 @@ mod tests {
         tree(dir.path(), &[("c/cgroup.procs", "")]);
         let hierarchies = Hierarchies::v1_at(&[(&[Controller::Memory], dir.path())]);
         Cgroup::create(&hierarchies, "/c").unwrap();
+    }
+
+    #[test]
+    fn a_place_below_a_threaded_one_is_refused_and_an_ordinary_one_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        tree(dir.path(), &[("cgroup.controllers", "")]);
+        let hierarchies = Hierarchies::v2_at(dir.path());
+        for (kind, taken) in [
+            ("domain\n", true),
+            ("domain threaded\n", true),
+            ("domain invalid\n", false),
+            ("threaded\n", false),
+        ] {
+            tree(dir.path(), &[("c/cgroup.procs", ""), ("c/cgroup.type", kind)]);
+            match Cgroup::create(&hierarchies, "/c") {
+                Ok(_) => assert!(taken, "{kind}"),
+                Err(error) => assert!(!taken && error.to_string().contains(kind.trim()), "{error}"),
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What can fail, one variant a step, each with the file it is about.
 
-use super::{CgroupPath, Controller};
+use super::{CgroupPath, Controller, SystemdError};
 use std::io;
 use std::path::PathBuf;
 
@@ -17,12 +17,24 @@ pub enum CgroupError {
     /// A hierarchy's mount point cannot be opened.
     #[error("cannot open the cgroup hierarchy {}: {source}", path.display())]
     OpenHierarchy { path: PathBuf, source: io::Error },
-    /// `slice:prefix:name`.
+    /// The handler wants scopes, who made the spec does not.
     #[error(
-        "cgroupsPath {path:?} is of the systemd cgroup driver, which is not supported yet: \
-         set the cgroupfs driver in containerd, the kubelet or dockerd"
+        "the options of the containerd handler say SystemdCgroup = true, but cgroupsPath {path:?} is not of the form \
+         slice:prefix:name: set the systemd driver in the kubelet or dockerd too, or remove SystemdCgroup"
     )]
-    SystemdDriver { path: String },
+    WantsSystemd { path: String },
+    /// The handler wants no scopes, who made the spec does.
+    #[error(
+        "the options of the containerd handler say SystemdCgroup = false, but cgroupsPath {path:?} is of the form \
+         slice:prefix:name: set SystemdCgroup = true, or the cgroupfs driver in the kubelet or dockerd"
+    )]
+    WantsCgroupfs { path: String },
+    /// No runtime to talk to systemd in, where none runs already.
+    #[error("cannot make a runtime to talk to systemd: {source}")]
+    Runtime { source: io::Error },
+    /// A step of the systemd driver.
+    #[error(transparent)]
+    Systemd(#[from] SystemdError),
     /// A path that is not one below the hierarchies.
     #[error("cgroupsPath {path:?} cannot be used: {reason}")]
     BadPath { path: String, reason: &'static str },
@@ -47,6 +59,16 @@ pub enum CgroupError {
          enable it or remove the limit"
     )]
     MissingController { field: &'static str, controller: String, place: String },
+    /// v2: a cgroup above has processes of its own, so the kernel lets it hand down no controller.
+    #[error(
+        "the spec's {field} needs the cgroup controller {controller}, which {} cannot hand down while it has processes \
+         of its own: move them into a cgroup below it, or remove the limit",
+        parent.display()
+    )]
+    HeldBack { field: &'static str, controller: String, parent: PathBuf },
+    /// v2: a cgroup above was made a part of a threaded one.
+    #[error("the cgroup {} is {kind:?}, because one above it is threaded: give a cgroupsPath elsewhere", path.display())]
+    Threaded { path: PathBuf, kind: String },
     /// A limit this runtime cannot set.
     #[error("the spec's {field} is {value:?}: {remedy}")]
     BadLimit { field: &'static str, value: String, remedy: &'static str },

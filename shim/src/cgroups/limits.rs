@@ -15,8 +15,8 @@
 //! libcgroups adds its default ones on v1, which allow what a new cgroup allows anyway. `kernel` and
 //! `kernelTCP` are passed over like in runc: the kernel has dropped the first, and nobody sends the other.
 
-use super::discover::Layout;
-use super::{Cgroup, CgroupError, Controller, files};
+use super::discover::{Layout, Tree};
+use super::{Cgroup, CgroupError, CgroupPath, Controller, files};
 use libcgroups::common::{CgroupManager, ControllerOpt};
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 use std::path::PathBuf;
@@ -24,12 +24,17 @@ use std::path::PathBuf;
 /// v1 takes any `cpu.shares` and silently keeps it within these.
 const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 
+/// The least quota, and the periods, that the kernel takes; in microseconds.
+const QUOTA: i64 = 1000;
+const PERIOD: std::ops::RangeInclusive<u64> = 1000..=1_000_000;
+
 impl Cgroup {
     /// Puts the spec's limits in force; also those of an update.
     pub fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         let asked = asked(resources);
         let unified = resources.unified().iter().flatten();
         refuse_unknown(resources)?;
+        refuse_quota(resources)?;
         if asked.is_empty() && unified.clone().next().is_none() {
             return Ok(());
         }
@@ -60,20 +65,19 @@ impl Cgroup {
                 let name = self.path.file("cgroup.controllers");
                 let enabled = files::read(tree, &name)
                     .map_err(|errno| CgroupError::Read { path: tree.whole(&name), source: errno.into() })?;
-                let has = |name: &str| enabled.split_whitespace().any(|enabled| enabled == name);
-                let place = || tree.whole(self.path.relative()).display().to_string();
+                let needs = |field, controller: &str| match has(&enabled, controller) {
+                    true => Ok(()),
+                    false => Err(why_missing(tree, &self.path, field, controller)),
+                };
                 for (field, controller) in asked {
                     let controller =
                         if controller == Controller::Blkio { Controller::Io } else { controller };
-                    if !has(controller.name()) {
-                        return Err(CgroupError::missing(field, controller, place()));
-                    }
+                    needs(field, controller.name())?;
                 }
                 for (key, _) in unified {
-                    let prefix = unified_controller(key)?;
-                    if prefix != "cgroup" && !has(prefix) {
-                        let (controller, field) = (prefix.to_owned(), "linux.resources.unified");
-                        return Err(CgroupError::MissingController { field, controller, place: place() });
+                    match unified_controller(key)? {
+                        "cgroup" => {}
+                        controller => needs("linux.resources.unified", controller)?,
                     }
                 }
                 libcgroups::v2::manager::Manager::new(tree.point.clone(), PathBuf::from(self.path.relative()))
@@ -85,6 +89,39 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// Whether a list of controllers has this one.
+fn has(list: &str, controller: &str) -> bool {
+    list.split_whitespace().any(|listed| listed == controller)
+}
+
+/// v2: the outermost cgroup above that lacks a controller, and whether its own parent keeps it back.
+fn why_missing(tree: &Tree, path: &CgroupPath, field: &'static str, controller: &str) -> CgroupError {
+    let controller = controller.to_owned();
+    let listed = |directory: &str, file: &str| {
+        has(&files::read(tree, &format!("{directory}{file}")).unwrap_or_default(), &controller)
+    };
+    let place = |directory: &str| match directory.trim_end_matches('/') {
+        "" => tree.point.clone(),
+        directory => tree.whole(directory),
+    };
+    let mut parent = String::new();
+    for below in path.ancestors().rev().chain([path.relative()]) {
+        let below = format!("{below}/");
+        if !listed(&parent, "cgroup.controllers") || !listed(&below, "cgroup.controllers") {
+            let occupied =
+                files::read(tree, &format!("{parent}cgroup.procs")).is_ok_and(|list| !list.is_empty());
+            // Only the real root may have both, processes and controllers that it hands down.
+            let bounded = !parent.is_empty() || tree.bounded_root;
+            if listed(&parent, "cgroup.controllers") && occupied && bounded {
+                return CgroupError::HeldBack { field, controller, parent: place(&parent) };
+            }
+            break;
+        }
+        parent = below;
+    }
+    CgroupError::MissingController { field, controller, place: place(&parent).display().to_string() }
 }
 
 /// The fields that carry a limit, with the v1 controller each needs. Zero and empty mean "not set", as
@@ -157,6 +194,25 @@ fn refuse_unknown(resources: &LinuxResources) -> Result<(), CgroupError> {
             value: device.clone(),
             remedy: "RDMA limits are not supported, remove them",
         }),
+    }
+}
+
+/// A quota or period the kernel would answer with a bare "invalid argument"; so `--cpus 0.0001`.
+fn refuse_quota(resources: &LinuxResources) -> Result<(), CgroupError> {
+    let bad = |field, value, remedy| Err(CgroupError::BadLimit { field, value, remedy });
+    let cpu = resources.cpu().as_ref();
+    match cpu.and_then(LinuxCpu::quota) {
+        Some(quota @ 1..QUOTA) => {
+            let remedy = "the kernel takes 1000 (a millisecond in each period) or more, raise it";
+            bad("linux.resources.cpu.quota", quota.to_string(), remedy)
+        }
+        _ => match cpu.and_then(LinuxCpu::period) {
+            Some(period) if period != 0 && !PERIOD.contains(&period) => {
+                let remedy = "the kernel takes 1000 to 1000000 (a millisecond to a second)";
+                bad("linux.resources.cpu.period", period.to_string(), remedy)
+            }
+            _ => Ok(()),
+        },
     }
 }
 

@@ -21,13 +21,14 @@
 //! such a directory last removes it, and no other is ever touched. A reader that finds the cgroup gone says
 //! [`CgroupError::Gone`]; `remove` and `kill` of one that is gone succeed.
 //!
-//! The systemd driver is another matter (its scopes are units, not directories) and is refused by name.
+//! A path of the form `slice:prefix:name` is a scope of systemd: [`systemd`] is what is different then.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
 mod controller;
 mod create;
 mod discover;
+mod driver;
 mod error;
 mod files;
 mod limits;
@@ -37,9 +38,11 @@ mod mounts;
 mod path;
 mod remove;
 mod stats;
+mod systemd;
 
 pub use controller::Controller;
 pub use discover::Hierarchies;
+pub use driver::agree;
 pub use error::CgroupError;
 pub use members::Join;
 pub use path::{CgroupPath, default_path};
@@ -47,18 +50,26 @@ pub use stats::{
     BlockIo, BlockIoEntry, CpuV1, CpuV2, Io, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2, OomControl,
     Pids, Pressure, PressureLine, Stats, StatsV1, StatsV2,
 };
+pub use systemd::SystemdError;
+
+use systemd::Scope;
 
 /// One container's cgroup: the same path in every hierarchy.
 #[derive(Debug, Clone)]
 pub struct Cgroup {
     hierarchies: Hierarchies,
     path: CgroupPath,
+    scope: Option<Scope>,
 }
 
 impl Cgroup {
     /// A cgroup that some process made already, or that may be gone: nothing is looked at here.
     pub fn open(hierarchies: &Hierarchies, cgroups_path: &str) -> Result<Self, CgroupError> {
-        Ok(Self { hierarchies: hierarchies.clone(), path: CgroupPath::parse(cgroups_path)? })
+        let hierarchies = hierarchies.clone();
+        Ok(match Scope::parse(cgroups_path)? {
+            Some(scope) => Self { hierarchies, path: scope.path().clone(), scope: Some(scope) },
+            None => Self { hierarchies, path: CgroupPath::parse(cgroups_path)?, scope: None },
+        })
     }
 
     /// Where it is below each hierarchy's mount point.

@@ -19,9 +19,6 @@ pub fn default_path(namespace: &str, id: &str) -> String {
 impl CgroupPath {
     /// Checks a spec's path.
     pub fn parse(path: &str) -> Result<Self, CgroupError> {
-        if !path.starts_with('/') && path.matches(':').count() == 2 {
-            return Err(CgroupError::SystemdDriver { path: path.to_owned() });
-        }
         let bad = |reason| CgroupError::BadPath { path: path.to_owned(), reason };
         let mut names = Vec::new();
         for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -85,16 +82,5 @@ mod tests {
         for path in ["", "/", "//", "/a/../b", "..", "./a", "/a/.", "/a\0b", "/a\nb"] {
             assert!(matches!(CgroupPath::parse(path), Err(CgroupError::BadPath { .. })), "{path:?}");
         }
-    }
-
-    #[test]
-    fn the_systemd_form_is_named_as_such() {
-        for path in ["system.slice:docker:abc", ":cri-containerd:abc", "kubepods-pod1.slice:cri-containerd:x"]
-        {
-            let error = CgroupPath::parse(path).unwrap_err();
-            assert!(matches!(error, CgroupError::SystemdDriver { .. }), "{path}");
-            assert!(error.to_string().contains("cgroupfs"), "{error}");
-        }
-        assert!(CgroupPath::parse("/a:b:c").is_ok());
     }
 }

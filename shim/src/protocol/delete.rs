@@ -6,6 +6,7 @@
 //! ```text
 //!  the container's cgroup     emptied with SIGKILL, removed     (engines die with their server; this is for
 //!                                                                one that was about to be born)
+//!  its scope of systemd       stopped, if systemd still has it
 //!  the server's socket        removed if nobody listens on it
 //!  cgroups of compilations    removed if nobody compiles in them
 //! ```
@@ -70,5 +71,9 @@ pub fn run(namespace: &str, id: &str, bundle: &Path, out: &mut impl Write) -> Re
 fn end_processes(namespace: &str, id: &str, spec: &Spec) -> Result<(), CgroupError> {
     let cgroup = Cgroup::open(&Hierarchies::discover()?, &cgroups_path(namespace, id, spec))?;
     cgroup.kill()?;
+    if cgroup.is_scope() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|source| CgroupError::Runtime { source })?.block_on(cgroup.stop_scope())?;
+    }
     cgroup.remove()
 }

@@ -2,7 +2,8 @@
 //!
 //! A handler whose type is not runc's sends `runtimeoptions.v1.Options` (containerd
 //! `api/types/runtimeoptions/v1/api.proto`); `ctr` may send none, and a handler that borrows runc's type
-//! sends runc's own message, of which nothing concerns us.
+//! sends runc's own message (`api/types/runc/options/oci.proto`), of which the cgroup driver concerns us. There
+//! a driver that is not systemd's and a driver nobody spoke of are the same.
 
 use crate::task::HandlerOptions;
 use prost::Message;
@@ -16,6 +17,13 @@ struct RuntimeOptions {
     config_path: String,
     #[prost(bytes = "vec", tag = "3")]
     config_body: Vec<u8>,
+}
+
+/// `containerd.runc.v1.Options`, as far as it is read.
+#[derive(Clone, PartialEq, Message)]
+struct RuncOptions {
+    #[prost(bool, tag = "9")]
+    systemd_cgroup: bool,
 }
 
 /// Options that cannot be understood.
@@ -39,14 +47,19 @@ pub(super) enum OptionsError {
 /// # Errors
 /// When a message of a type we read is malformed; other types are none of ours.
 pub(super) fn read(type_url: &str, value: &[u8]) -> Result<HandlerOptions, OptionsError> {
+    let malformed = |source| OptionsError::Malformed { type_url: type_url.to_owned(), source };
+    if type_url.ends_with("containerd.runc.v1.Options") {
+        let options = RuncOptions::decode(value).map_err(malformed)?;
+        let systemd_cgroup = options.systemd_cgroup.then_some(true);
+        return Ok(HandlerOptions { systemd_cgroup, ..HandlerOptions::default() });
+    }
     if !type_url.ends_with("runtimeoptions.v1.Options") {
         return Ok(HandlerOptions::default());
     }
-    let options = RuntimeOptions::decode(value)
-        .map_err(|source| OptionsError::Malformed { type_url: type_url.to_owned(), source })?;
+    let options = RuntimeOptions::decode(value).map_err(malformed)?;
     let body = String::from_utf8(options.config_body).map_err(|_| OptionsError::NotText)?;
     let given = |text: String| (!text.is_empty()).then_some(text);
-    Ok(HandlerOptions { body: given(body), path: given(options.config_path) })
+    Ok(HandlerOptions { body: given(body), path: given(options.config_path), systemd_cgroup: None })
 }
 
 #[cfg(test)]
@@ -59,7 +72,22 @@ mod tests {
         let read_as = |type_url: &str| read(type_url, &options.encode_to_vec()).expect("reads");
         assert_eq!(read_as("runtimeoptions.v1.Options").body.as_deref(), Some("[log]"));
         assert_eq!(read_as("types.containerd.io/runtimeoptions.v1.Options").path, None);
-        assert_eq!(read_as("containerd.runc.v1.Options"), HandlerOptions::default());
+        assert_eq!(read_as("another.Options"), HandlerOptions::default());
+    }
+
+    #[test]
+    fn of_runcs_options_the_cgroup_driver_is_read() {
+        // Fields of other kinds around it: `no_pivot_root`, `binary_name`.
+        let others = [0x08, 0x01, 0x32, 0x02, b'r', b'c'];
+        let driver = |value: &[u8]| {
+            let read = read("containerd.runc.v1.Options", value).expect("reads");
+            assert_eq!((read.body, read.path), (None, None));
+            read.systemd_cgroup
+        };
+        assert_eq!(driver(&[&others[..], &[0x48, 0x01]].concat()), Some(true));
+        assert_eq!(driver(&[&others[..], &[0x48, 0x00]].concat()), None);
+        assert_eq!(driver(&others), None);
+        assert!(read("containerd.runc.v1.Options", &[0xff; 9]).is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! One engine process: its plan sealed, its descriptors numbered, born, and heard until it is ready.
 
 use super::control::{Control, ControlError};
+use crate::cgroups::{Cgroup, CgroupError};
+use oci_spec::runtime::LinuxResources;
 use pinnace_plan::{Failure, Fd, Plan, Report, WireError, fds};
 use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -24,6 +26,9 @@ pub enum EngineError {
     /// No process was born.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// Its scope cannot be had from systemd.
+    #[error(transparent)]
+    Scope(#[from] CgroupError),
     /// The process cannot be watched.
     #[error("cannot watch the engine process")]
     Watch(#[source] io::Error),
@@ -85,6 +90,8 @@ pub struct Launch<'a> {
     pub namespaces: Namespaces<'a>,
     /// Cgroup.
     pub join: Join<'a>,
+    /// The same cgroup with its limits, if it is a scope that systemd must start around the process.
+    pub scope: Option<(&'a Cgroup, Option<&'a LinuxResources>)>,
 }
 
 /// A born engine process.
@@ -117,13 +124,17 @@ impl Engine {
             fds: &list,
             namespaces: launch.namespaces,
             join: launch.join,
-            held: false,
+            held: launch.scope.is_some(),
         };
         let mut child = birth.spawn()?;
         drop(theirs);
         let pidfd = child.pidfd.try_clone().and_then(super::watch::readable).map_err(EngineError::Watch)?;
         let engine = Self { pid: child.pid, control, pidfd };
-        match engine.ready(&mut child).await {
+        let ready = match engine.place(launch.scope, &mut child).await {
+            Ok(()) => engine.ready(&mut child).await,
+            Err(error) => Err(Some(error)),
+        };
+        match ready {
             Ok(()) => Ok(engine),
             Err(error) => {
                 let status = engine.discard().await;
@@ -133,6 +144,18 @@ impl Engine {
                 })
             }
         }
+    }
+
+    /// What needs the pid of a child that does nothing yet; then it goes on.
+    async fn place(
+        &self,
+        scope: Option<(&Cgroup, Option<&LinuxResources>)>,
+        child: &mut Child,
+    ) -> Result<(), EngineError> {
+        if let Some((cgroup, limits)) = scope {
+            cgroup.start_scope(self.pid, limits).await?;
+        }
+        Ok(child.release()?)
     }
 
     /// `Err(None)` is a death without a word.

@@ -82,7 +82,11 @@ impl Host {
                 self.config.narrow(text, "options of the containerd handler")
             }
             HandlerOptions { path: Some(path), .. } => self.config.narrow_by_file(Path::new(path)),
-            HandlerOptions { body: None, path: None } => Ok(self.config.clone()),
+            HandlerOptions { body: None, path: None, systemd_cgroup } => {
+                let mut config = self.config.clone();
+                config.systemd_cgroup = *systemd_cgroup;
+                Ok(config)
+            }
         }
     }
 

@@ -36,13 +36,13 @@ pub use engine::{Engine, EngineError};
 pub use error::SpawnFailure;
 pub use host::{Host, HostError};
 
-use crate::cgroups::{Cgroup, Join, default_path};
+use crate::cgroups::{self, Cgroup, Join, default_path};
 use crate::stdio::Stdio;
 use crate::task::CreateRequest;
 use engine::{Descriptors, Launch};
 use mounts::Placed;
 use namespaces::Namespaces;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxResources, Spec};
 use pinnace_plan::{Mount, Plan};
 use std::os::fd::{AsFd, OwnedFd};
 use user::Users;
@@ -72,7 +72,9 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let layers = root::Layers::of(&request.rootfs);
     // While containerd answers about the image, the place is made.
     let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
-    let (module, mut place) = tokio::try_join!(find, async { Place::make(host, request, &spec, users) })?;
+    let systemd = config.systemd_cgroup;
+    let make = async { Place::make(host, request, &spec, users, systemd) };
+    let (module, mut place) = tokio::try_join!(find, make)?;
 
     let mut descriptors = Descriptors::new(place.stdio.child_fds());
     let root_number = descriptors.add(root.as_fd());
@@ -103,15 +105,21 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
             join_pid: place.namespaces.join_pid.as_ref().map(AsFd::as_fd),
         },
         join: place.entrance.to_spawn(&entrance),
+        scope: place.cgroup.0.is_scope().then(|| (&place.cgroup.0, limits(&spec))),
     };
-    let engine = Engine::launch(launch, &plan).await.map_err(|error| match error {
-        EngineError::Died { .. } if place.cgroup.0.oom_kills() > 0 => EngineError::OutOfMemory,
-        error => error,
-    })?;
+    let engine = match Engine::launch(launch, &plan).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            let out_of_memory = matches!(error, EngineError::Died { .. }) && place.cgroup.0.oom_kills() > 0;
+            place.cgroup.stop().await;
+            return Err(if out_of_memory { EngineError::OutOfMemory } else { error }.into());
+        }
+    };
     place.stdio.release_child_ends();
     host.adjust_oom_score(engine.pid, process.oom_score_adj());
     if let Err(error) = bundle.note_pid(engine.pid) {
         engine.discard().await;
+        place.cgroup.stop().await;
         return Err(error.into());
     }
     Ok(Born { engine, stdio: place.stdio, cgroup: place.cgroup.keep() })
@@ -133,10 +141,11 @@ impl Place {
         request: &CreateRequest,
         spec: &Spec,
         users: Option<Users>,
+        systemd: Option<bool>,
     ) -> Result<Self, SpawnFailure> {
         let mounts = mounts::mounts(spec, users.as_ref())?;
         let namespaces = Namespaces::of(spec, users)?;
-        let cgroup = Limited::new(host, &request.id, spec)?;
+        let cgroup = Limited::new(host, &request.id, spec, systemd)?;
         let memory_limits = cgroup.0.memory_limit_files();
         let entrance = cgroup.0.join()?;
         let stdio = Stdio::open(&request.stdio)?;
@@ -151,17 +160,29 @@ pub fn cgroups_path(namespace: &str, id: &str, spec: &Spec) -> String {
     given.map_or_else(|| default_path(namespace, id), |path| path.display().to_string())
 }
 
+fn limits(spec: &Spec) -> Option<&LinuxResources> {
+    spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())
+}
+
 /// A cgroup that is removed again unless it is kept.
 struct Limited(Cgroup, bool);
 
 impl Limited {
-    fn new(host: &Host, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
-        let limited =
-            Self(Cgroup::create(&host.hierarchies, &cgroups_path(&host.namespace, id, spec))?, false);
-        if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
-            limited.0.limit(resources)?;
+    fn new(host: &Host, id: &str, spec: &Spec, systemd: Option<bool>) -> Result<Self, SpawnFailure> {
+        let path = cgroups_path(&host.namespace, id, spec);
+        cgroups::agree(systemd, &path)?;
+        let limited = Self(Cgroup::create(&host.hierarchies, &path)?, false);
+        if let Some(limits) = limits(spec) {
+            limited.0.limit(limits)?;
         }
         Ok(limited)
+    }
+
+    /// What systemd has of it; the directories go on drop.
+    async fn stop(&self) {
+        if let Err(error) = self.0.stop_scope().await {
+            log::warn!("cannot stop the scope of a container that was not made: {error}");
+        }
     }
 
     fn keep(mut self) -> Cgroup {

@@ -52,12 +52,15 @@ pub(super) struct Actor {
     start: Option<Answer<u32>>,
     delete: Option<Answer<(u32, Exit)>>,
     waits: Vec<Answer<Exit>>,
+    /// What the cgroup counted last: a scope is gone soon after its process.
+    counted: Option<Stats>,
 }
 
 impl Actor {
     pub(super) fn new(container: Container, events: Publisher, forget: Forget) -> Self {
         let (state, cause, start, delete, waits) = (State::Created, None, None, None, Vec::new());
-        Self { container, events, forget, state, cause, start, delete, waits }
+        let counted = container.cgroup.is_scope().then(|| container.cgroup.stats().ok()).flatten();
+        Self { container, events, forget, state, cause, start, delete, waits, counted }
     }
 
     /// Lives until the container is deleted, or nobody can call any more.
@@ -67,7 +70,7 @@ impl Actor {
             tokio::select! {
                 biased;
                 report = self.container.engine.control.receive(), if speaks => match report {
-                    Ok(Some(report)) => self.hear(report),
+                    Ok(Some(report)) => self.hear(report).await,
                     Ok(None) => speaks = false,
                     Err(error) => {
                         log::warn!("container {}: {error}", self.container.id);
@@ -76,58 +79,61 @@ impl Actor {
                 },
                 status = self.container.engine.ended(), if lives => {
                     (speaks, lives) = (false, false);
-                    self.end(status);
+                    self.end(status).await;
                 }
                 call = calls.recv() => match call {
-                    Some(call) => self.take(call),
+                    Some(call) => self.take(call).await,
                     None => return,
                 },
             }
         }
     }
 
-    fn hear(&mut self, report: Report) {
+    async fn hear(&mut self, report: Report) {
         match report {
-            Report::Started => self.input(Input::Started),
-            Report::Failed(failure) => self.input(Input::Failed(failure.message)),
+            Report::Started => self.input(Input::Started).await,
+            Report::Failed(failure) => self.input(Input::Failed(failure.message)).await,
             Report::Exit(cause) => self.cause = Some(cause),
             Report::Ready { .. } => {}
         }
     }
 
     /// The process is gone. What it said last is still in the socket, and comes first.
-    fn end(&mut self, status: u32) {
-        while let Ok(Some(report)) = self.container.engine.control.received() {
-            self.hear(report);
-        }
+    async fn end(&mut self, status: u32) {
         // One process a container: a kill by the kernel's OOM killer can only have been this one's.
         let killed_for_memory = status == KILLED && self.container.cgroup.oom_kills() > 0;
+        if self.container.cgroup.is_scope() {
+            let _last = self.stats();
+        }
+        while let Ok(Some(report)) = self.container.engine.control.received() {
+            self.hear(report).await;
+        }
         let out_of_memory = killed_for_memory || matches!(self.cause, Some(ExitCause::OutOfMemory { .. }));
-        self.input(Input::Ended(Exit { status, at: SystemTime::now(), out_of_memory }));
+        self.input(Input::Ended(Exit { status, at: SystemTime::now(), out_of_memory })).await;
     }
 
     /// An input that nobody waits for: one that comes out of turn changes nothing.
-    fn input(&mut self, input: Input) {
+    async fn input(&mut self, input: Input) {
         match step(&self.state, input) {
-            Ok((state, effects)) => self.enter(state, effects),
+            Ok((state, effects)) => self.enter(state, effects).await,
             Err(why) => log::debug!("container {}: {why:?}", self.container.id),
         }
     }
 
-    fn enter(&mut self, state: State, effects: Vec<Effect>) {
+    async fn enter(&mut self, state: State, effects: Vec<Effect>) {
         self.state = state;
         for effect in effects {
-            self.carry_out(effect);
+            self.carry_out(effect).await;
         }
     }
 
-    fn take(&mut self, call: Call) {
+    async fn take(&mut self, call: Call) {
         match call {
             Call::Start(answer) => {
-                self.decide(Input::Start, answer, |actor, answer| actor.start = Some(answer))
+                self.decide(Input::Start, answer, |actor, answer| actor.start = Some(answer)).await
             }
             Call::Delete(answer) => {
-                self.decide(Input::Delete, answer, |actor, answer| actor.delete = Some(answer))
+                self.decide(Input::Delete, answer, |actor, answer| actor.delete = Some(answer)).await
             }
             Call::Kill(signal, answer) => {
                 let done = match step(&self.state, Input::Kill(signal)) {
@@ -149,9 +155,8 @@ impl Actor {
             // pids for a leak when it restarts, and would throw away the exit status.
             Call::Pids(answer) => reply(answer, Ok(self.pids())),
             Call::Stats(answer) => {
-                let id = self.container.id.clone();
-                let stats = self.container.cgroup.stats();
-                reply(answer, stats.map_err(|source| TaskError::Cgroup { id, source }));
+                let stats = self.stats();
+                reply(answer, stats);
             }
             Call::CloseStdin(answer) => {
                 if let Some(stdio) = &mut self.container.stdio {
@@ -163,17 +168,17 @@ impl Actor {
     }
 
     /// A call whose answer comes with a later effect; `keep` puts it where that effect finds it.
-    fn decide<T>(&mut self, input: Input, answer: Answer<T>, keep: impl FnOnce(&mut Self, Answer<T>)) {
+    async fn decide<T>(&mut self, input: Input, answer: Answer<T>, keep: impl FnOnce(&mut Self, Answer<T>)) {
         match step(&self.state, input) {
             Ok((state, effects)) => {
                 keep(self, answer);
-                self.enter(state, effects);
+                self.enter(state, effects).await;
             }
             Err(why) => reply(answer, Err(TaskError::denied(&self.container.id, why))),
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    async fn carry_out(&mut self, effect: Effect) {
         let (id, pid) = (self.container.id.clone(), self.pid());
         match effect {
             Effect::SendGo => {
@@ -207,11 +212,15 @@ impl Actor {
                 }
             }
             Effect::CleanUp => {
+                // A scope of the same name can only be started once this one is gone.
+                let stopped = self.container.cgroup.stop_scope().await;
+                for done in [stopped, self.container.cgroup.remove()] {
+                    if let Err(error) = done {
+                        log::warn!("container {}: {error}", self.container.id);
+                    }
+                }
                 self.forget.now();
                 crate::log::detach(&self.container.bundle);
-                if let Err(error) = self.container.cgroup.remove() {
-                    log::warn!("container {}: {error}", self.container.id);
-                }
             }
             Effect::PublishDelete(exit) => {
                 self.events.send(Event::TaskDelete { id, pid, status: exit.status, exited_at: exit.at });
@@ -236,6 +245,24 @@ impl Actor {
             Some(libc::ESRCH) => TaskError::NoProcess { id: id() },
             _ => TaskError::Signal { id: id(), signal, source },
         })
+    }
+
+    /// What the cgroup has counted. Once its process has died a scope goes, a v1 one piece by piece: then it is
+    /// what was counted at the end, or the last time before.
+    fn stats(&mut self) -> Result<Stats, TaskError> {
+        if self.state.exit().is_some()
+            && let Some(last) = &self.counted
+        {
+            return Ok(last.clone());
+        }
+        let stats = match (self.container.cgroup.stats(), &self.counted) {
+            (Err(_), Some(last)) => Ok(last.clone()),
+            (stats, _) => stats,
+        };
+        if let (true, Ok(stats)) = (self.container.cgroup.is_scope(), &stats) {
+            self.counted = Some(stats.clone());
+        }
+        stats.map_err(|source| TaskError::Cgroup { id: self.container.id.clone(), source })
     }
 
     fn pid(&self) -> u32 {

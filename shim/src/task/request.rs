@@ -26,6 +26,8 @@ pub struct HandlerOptions {
     pub body: Option<String>,
     /// The file's path; the text comes before it.
     pub path: Option<String>,
+    /// The cgroup driver, when it came by itself and not as TOML.
+    pub systemd_cgroup: Option<bool>,
 }
 
 /// One mount as containerd's snapshotters describe it.

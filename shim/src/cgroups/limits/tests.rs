@@ -114,3 +114,60 @@ fn a_unified_key_cannot_leave_the_cgroup() {
         assert!(matches!(cgroup.limit(&resources(&json)), Err(CgroupError::BadLimit { .. })), "{key}");
     }
 }
+
+#[test]
+fn quotas_and_periods_that_the_kernel_does_not_take_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v2(dir.path(), "cpu memory pids");
+    for (json, part) in [
+        (r#"{"cpu":{"quota":10,"period":100000}}"#, "cpu.quota is \"10\""),
+        (r#"{"cpu":{"quota":999}}"#, "1000"),
+        (r#"{"cpu":{"quota":5000,"period":999}}"#, "cpu.period is \"999\""),
+        (r#"{"cpu":{"period":1000001}}"#, "1000000"),
+    ] {
+        let error = cgroup.limit(&resources(json)).unwrap_err().to_string();
+        assert!(error.contains(part), "{json}: {error}");
+    }
+    for json in [
+        r#"{"cpu":{"quota":-1,"period":100000}}"#,
+        r#"{"cpu":{"quota":0,"period":0}}"#,
+        r#"{"cpu":{"quota":1000}}"#,
+    ] {
+        cgroup.limit(&resources(json)).unwrap();
+    }
+}
+
+#[test]
+fn a_controller_that_is_not_handed_down_is_told_with_who_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    file("cgroup.controllers", "cpu memory pids\n");
+    file("cgroup.procs", "1\n2\n");
+    file("a/cgroup.controllers", "memory pids\n");
+    file("a/cgroup.procs", "7\n");
+    file("a/b/cgroup.controllers", "memory\n");
+    let cgroup = Cgroup::open(&Hierarchies::v2_at(dir.path()), "/a/b").unwrap();
+    let error = |json: &str| cgroup.limit(&resources(json)).unwrap_err();
+    match error(r#"{"pids":{"limit":5}}"#) {
+        CgroupError::HeldBack { parent, controller, .. } => {
+            assert_eq!((parent, controller.as_str()), (dir.path().join("a"), "pids"));
+        }
+        other => panic!("{other}"),
+    }
+    for (json, missing) in [
+        // The root may have processes: what it has and does not hand down has another reason.
+        (r#"{"cpu":{"shares":5}}"#, "cpu"),
+        (r#"{"blockIO":{"weight":100}}"#, "io"),
+    ] {
+        match error(json) {
+            CgroupError::MissingController { controller, place, .. } => {
+                assert_eq!((controller.as_str(), place), (missing, dir.path().display().to_string()));
+            }
+            other => panic!("{other}"),
+        }
+    }
+}

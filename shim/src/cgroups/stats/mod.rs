@@ -35,7 +35,7 @@ pub struct Pids {
 impl Cgroup {
     /// Reads all figures. Works for as long as the directory is there, also when its processes are gone.
     pub fn stats(&self) -> Result<Stats, CgroupError> {
-        match self.hierarchies.layout() {
+        let stats = match self.hierarchies.layout() {
             Layout::V1(_) => {
                 let dir = |controller| Dir::open(self.hierarchies.tree_of(controller), &self.path);
                 v1::read(dir).map(|stats| Stats::V1(Box::new(stats)))
@@ -44,8 +44,9 @@ impl Cgroup {
                 let dir = Dir::open(Some(tree), &self.path);
                 dir.exists().then(|| Stats::V2(Box::new(v2::read(&dir))))
             }
-        }
-        .ok_or_else(|| CgroupError::Gone { path: self.path.clone() })
+        };
+        // systemd removes the directories of a scope one by one: what was read meanwhile is a part.
+        stats.filter(|_| self.is_whole()).ok_or_else(|| CgroupError::Gone { path: self.path.clone() })
     }
 }
 
