@@ -11,6 +11,7 @@ mod handlers;
 mod hostile;
 mod image_forms;
 mod lifecycle;
+mod logger;
 mod memory;
 mod restart;
 mod signals;

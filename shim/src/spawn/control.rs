@@ -44,7 +44,7 @@ impl Control {
             let (ours, theirs) =
                 rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
             rustix::io::ioctl_fionbio(&ours, true)?;
-            Ok((Self { socket: super::watch::readable(ours)? }, theirs))
+            Ok((Self { socket: crate::process::watch::readable(ours)? }, theirs))
         };
         make().map_err(ControlError::Make)
     }

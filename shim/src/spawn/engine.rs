@@ -2,14 +2,14 @@
 
 use super::control::{Control, ControlError};
 use crate::cgroups::{Cgroup, CgroupError};
+use crate::process::Process;
 use oci_spec::runtime::LinuxResources;
 use pinnace_plan::{Failure, Fd, Plan, Report, WireError, fds};
 use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::Signal;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use tokio::io::unix::AsyncFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// An engine that did not become ready.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ pub struct Engine {
     pub pid: i32,
     /// The server's end of its control socket.
     pub control: Control,
-    pidfd: AsyncFd<OwnedFd>,
+    process: Process,
 }
 
 impl Engine {
@@ -128,8 +128,9 @@ impl Engine {
         };
         let mut child = birth.spawn()?;
         drop(theirs);
-        let pidfd = child.pidfd.try_clone().and_then(super::watch::readable).map_err(EngineError::Watch)?;
-        let engine = Self { pid: child.pid, control, pidfd };
+        let pidfd = child.pidfd.try_clone().map_err(EngineError::Watch)?;
+        let process = Process::watch(child.pid, pidfd).map_err(EngineError::Watch)?;
+        let engine = Self { pid: child.pid, control, process };
         let ready = match engine.place(launch.scope, &mut child).await {
             Ok(()) => engine.ready(&mut child).await,
             Err(error) => Err(Some(error)),
@@ -185,38 +186,14 @@ impl Engine {
     /// # Errors
     /// `ESRCH` once it has been reaped; `EINVAL` for a number that is no signal.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        super::signal::send(self.pidfd.get_ref(), signal)
+        self.process.signal(signal)
     }
 
     /// Waits until the process has ended, reaps it, and gives its status: 0 to 255, or 128 + n.
     pub async fn ended(&self) -> u32 {
-        loop {
-            // The pidfd is readable from the moment of death on; an error here would be a closed reactor.
-            let Ok(mut ready) = self.pidfd.readable().await else {
-                return UNKNOWN;
-            };
-            match rustix::process::waitid(
-                WaitId::PidFd(self.pidfd.get_ref().as_fd()),
-                WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
-            ) {
-                Ok(Some(status)) => {
-                    let exited = status.exit_status().and_then(|code| u32::try_from(code).ok());
-                    let killed = status.terminating_signal().and_then(|signal| u32::try_from(signal).ok());
-                    return exited.or(killed.map(|signal| 128 + signal)).unwrap_or(UNKNOWN);
-                }
-                Ok(None) => ready.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    log::error!("cannot reap process {}: {error}", self.pid);
-                    return UNKNOWN;
-                }
-            }
-        }
+        self.process.ended().await
     }
 }
-
-/// containerd's own word for an exit nobody saw.
-const UNKNOWN: u32 = 255;
 
 /// The process' own arguments. A NUL inside one would end it early for the kernel, so it is cut there.
 fn arguments(name: &str, guest: &[String]) -> Vec<CString> {

@@ -26,10 +26,8 @@ mod module;
 mod mounts;
 mod namespaces;
 mod root;
-mod signal;
 mod user;
 mod walls;
-mod watch;
 
 pub use bundle::{Bundle, BundleError};
 pub use engine::{Engine, EngineError};
@@ -37,7 +35,7 @@ pub use error::SpawnFailure;
 pub use host::{Host, HostError};
 
 use crate::cgroups::{self, Cgroup, Join, default_path};
-use crate::stdio::Stdio;
+use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
 use engine::{Descriptors, Launch};
 use mounts::Placed;
@@ -70,10 +68,14 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let users = Users::of(&spec, process)?;
     let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs(), users.as_ref())?;
     let layers = root::Layers::of(&request.rootfs);
-    // While containerd answers about the image, the place is made.
+    // While containerd answers about the image, the place is made, and its logger gets ready.
     let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
     let systemd = config.systemd_cgroup;
-    let make = async { Place::make(host, request, &spec, users, systemd) };
+    let make = async {
+        let mut place = Place::make(host, request, &spec, users, systemd)?;
+        place.stdio.ready().await?;
+        Ok(place)
+    };
     let (module, mut place) = tokio::try_join!(find, make)?;
 
     let mut descriptors = Descriptors::new(place.stdio.child_fds());
@@ -148,7 +150,7 @@ impl Place {
         let cgroup = Limited::new(host, &request.id, spec, systemd)?;
         let memory_limits = cgroup.0.memory_limit_files();
         let entrance = cgroup.0.join()?;
-        let stdio = Stdio::open(&request.stdio)?;
+        let stdio = Stdio::open(&request.stdio, Owner { namespace: &host.namespace, id: &request.id })?;
         Ok(Self { mounts, namespaces, cgroup, memory_limits, entrance, stdio })
     }
 }

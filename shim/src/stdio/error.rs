@@ -26,6 +26,54 @@ pub enum StdioError {
         /// The path.
         path: PathBuf,
     },
+    /// A program as input.
+    #[error("the input cannot come from a logger ({}); give a FIFO", path.display())]
+    InputLogger {
+        /// The program.
+        path: PathBuf,
+    },
+    /// A logger for the error output alone.
+    #[error("stderr goes where stdout goes when that is a logger: name {} for stdout", path.display())]
+    StderrLogger {
+        /// The program.
+        path: PathBuf,
+    },
+    /// An argument of a logger that cannot be understood.
+    #[error("the argument {pair:?} of the logger {} is not percent-encoded as a URI's query is", path.display())]
+    LoggerArgument {
+        /// The program.
+        path: PathBuf,
+        /// The argument as it was written.
+        pair: String,
+    },
+    /// A logger that cannot be run.
+    #[error("cannot run the logger {}: {source}; name an executable of this host by its absolute path", path.display())]
+    Logger {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A logger that will not be ready.
+    #[error(
+        "the logger {} closed descriptor 5, or died, without having written a byte to it, as binary-v2:// wants it",
+        path.display()
+    )]
+    LoggerNotReady {
+        /// The program.
+        path: PathBuf,
+    },
+    /// A logger that takes too long.
+    #[error(
+        "the logger {} was not ready within {seconds} s: it must write a byte to descriptor 5, or close it",
+        path.display()
+    )]
+    LoggerLate {
+        /// The program.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A URI that is none.
     #[error("the stream {address:?} has no absolute path after its scheme")]
     Path {
@@ -33,7 +81,7 @@ pub enum StdioError {
         address: String,
     },
     /// A scheme not served.
-    #[error("streams by {scheme}:// are not supported yet; use a FIFO or file://")]
+    #[error("streams by {scheme}:// are not supported; use a FIFO, file:// or binary://")]
     Scheme {
         /// The scheme.
         scheme: String,

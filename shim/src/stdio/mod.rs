@@ -5,6 +5,7 @@
 //!   guest's 1, 2 ──write──▶ FIFO ──read──▶ client   the server keeps a reader: a restarting containerd loses
 //!                                                   nothing and the guest gets no SIGPIPE, it only waits
 //!   guest's 1, 2 ──append──▶ file                   `file://`: both streams in one file
+//!   guest's 1, 2 ──write──▶ pipes ──read──▶ logger   `binary://`: a program of the host's, see [`logger`]
 //! ```
 //!
 //! The guest's own ends block, so a slow reader slows the guest down and never gives it EAGAIN. Opening
@@ -12,13 +13,15 @@
 //!
 //! The guest's ends are the server's only until the process is born ([`Stdio::release_child_ends`]). So the
 //! client sees the end of the output when the process ends; the rest goes with [`Stdio`], at process exit,
-//! because the client waits for that end before it calls Delete.
+//! because the client waits for that end before it calls Delete. A logger stays until then ([`Stdio::into_logger`]).
 
 mod error;
 mod fifo;
+mod logger;
 mod target;
 
 pub use error::StdioError;
+pub use logger::{Logger, Owner};
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -49,31 +52,59 @@ pub struct Stdio {
     stdin_writer: Option<OwnedFd>,
     /// Keep the guest's output from breaking.
     _readers: [Option<OwnedFd>; 2],
+    /// Takes the guest's output.
+    logger: Option<Logger>,
 }
 
 impl Stdio {
-    /// Opens all streams.
+    /// Opens all streams. A logger is started, but [not ready](Self::ready) yet.
     ///
     /// # Errors
-    /// When a path cannot be opened, is not a FIFO where one is needed, or asks for what is not supported.
-    pub fn open(request: &Request) -> Result<Self, StdioError> {
+    /// When a path cannot be opened, is not a FIFO where one is needed, or asks for what is not supported; when a
+    /// logger cannot be run.
+    pub fn open(request: &Request, owner: Owner<'_>) -> Result<Self, StdioError> {
         if request.terminal {
             return Err(StdioError::Terminal);
         }
         let (stdin, stdin_writer) = input(&request.stdin)?;
-        let (stdout, stdout_reader) = output(&request.stdout)?;
-        let (stderr, stderr_reader) = match Target::parse(&request.stdout)? {
-            Target::File(path) => {
-                let copy = stdout.try_clone().map_err(|source| StdioError::Open { path, source })?;
-                (copy, None)
+        let mut opened = Self { child: None, stdin_writer, _readers: [None, None], logger: None };
+        let (stdout, stderr) = match Target::parse(&request.stdout)? {
+            Target::Logger(program) => {
+                let (logger, [stdout, stderr]) = Logger::start(program, owner)?;
+                opened.logger = Some(logger);
+                (stdout, stderr)
             }
-            _ => output(&request.stderr)?,
+            Target::File(path) => {
+                let stdout = append(&path)?;
+                let stderr = stdout.try_clone().map_err(|source| StdioError::Open { path, source })?;
+                (stdout, stderr)
+            }
+            target => {
+                let (stdout, stdout_reader) = output(target)?;
+                let (stderr, stderr_reader) = output(Target::parse(&request.stderr)?)?;
+                opened._readers = [stdout_reader, stderr_reader];
+                (stdout, stderr)
+            }
         };
-        Ok(Self {
-            child: Some([stdin, stdout, stderr]),
-            stdin_writer,
-            _readers: [stdout_reader, stderr_reader],
-        })
+        opened.child = Some([stdin, stdout, stderr]);
+        Ok(opened)
+    }
+
+    /// Waits until the logger, if there is one, takes the output.
+    ///
+    /// # Errors
+    /// When it dies before, or takes too long.
+    pub async fn ready(&mut self) -> Result<(), StdioError> {
+        match &mut self.logger {
+            Some(logger) => logger.ready(logger::READY).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Closes everything here; gives the logger, which may have to read on.
+    #[must_use]
+    pub fn into_logger(self) -> Option<Logger> {
+        self.logger
     }
 
     /// The process' ends; once they are released, the server's own streams, which are `/dev/null`.
@@ -109,18 +140,20 @@ fn input(address: &str) -> Result<(OwnedFd, Option<OwnedFd>), StdioError> {
             Ok((reader, Some(writer)))
         }
         Target::File(path) => Err(StdioError::InputFile { path }),
+        Target::Logger(program) => Err(StdioError::InputLogger { path: program.path }),
     }
 }
 
 /// The guest's output, and the server's own reader of it.
-fn output(address: &str) -> Result<(OwnedFd, Option<OwnedFd>), StdioError> {
-    match Target::parse(address)? {
+fn output(target: Target) -> Result<(OwnedFd, Option<OwnedFd>), StdioError> {
+    match target {
         Target::Null => Ok((null()?, None)),
         Target::Fifo(path) => {
             let (writer, reader) = fifo::output(&path)?;
             Ok((writer, Some(reader)))
         }
         Target::File(path) => Ok((append(&path)?, None)),
+        Target::Logger(program) => Err(StdioError::StderrLogger { path: program.path }),
     }
 }
 

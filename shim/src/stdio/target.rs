@@ -1,6 +1,7 @@
 //! What a stream's address names.
 
 use super::StdioError;
+use super::logger::{Program, Readiness};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub(super) enum Target {
     Fifo(PathBuf),
     /// To the end of a file.
     File(PathBuf),
+    /// To a program of the host's.
+    Logger(Program),
 }
 
 impl Target {
@@ -32,6 +35,8 @@ impl Target {
         match scheme {
             "fifo" => Ok(Self::Fifo(path()?)),
             "file" => Ok(Self::File(path()?)),
+            "binary" => Program::new(path()?, address, Readiness::ByteOrEnd).map(Self::Logger),
+            "binary-v2" => Program::new(path()?, address, Readiness::Byte).map(Self::Logger),
             _ => Err(StdioError::Scheme { scheme: scheme.to_owned() }),
         }
     }
@@ -43,22 +48,17 @@ fn decode(encoded: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&first, tail)) = rest.split_first() {
-        let octet = match (first, tail) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match octet {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = &tail[2..];
-            }
-            None => {
-                decoded.push(first);
-                rest = tail;
-            }
-        }
+        let (byte, tail) = if first == b'%' { octet(tail).unwrap_or((first, tail)) } else { (first, tail) };
+        decoded.push(byte);
+        rest = tail;
     }
     decoded
+}
+
+/// The byte that two digits behind a percent sign mean, and what follows them.
+pub(super) fn octet(tail: &[u8]) -> Option<(u8, &[u8])> {
+    let (&[high, low], rest) = tail.split_first_chunk()?;
+    Some((hex(high)? << 4 | hex(low)?, rest))
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -68,6 +68,11 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn logger(path: &str, args: &[&str], readiness: Readiness) -> Target {
+        let args = args.iter().map(OsString::from).collect();
+        Target::Logger(Program { path: path.into(), args, readiness })
+    }
 
     #[test]
     fn addresses_name_their_targets() {
@@ -79,6 +84,8 @@ mod tests {
             ("file:///var/log/a%20b.log", Target::File("/var/log/a b.log".into())),
             ("file:///var/log/100%", Target::File("/var/log/100%".into())),
             ("file:///var/log/a?mode=1", Target::File("/var/log/a".into())),
+            ("binary:///bin/lo%67?-c=1", logger("/bin/log", &["-c", "1"], Readiness::ByteOrEnd)),
+            ("binary-v2:///bin/log", logger("/bin/log", &[], Readiness::Byte)),
         ];
         for (address, expected) in table {
             assert_eq!(Target::parse(address).expect(address), expected, "{address}");
@@ -87,11 +94,11 @@ mod tests {
 
     #[test]
     fn what_is_not_served_says_so() {
-        for address in ["binary:///usr/bin/logger?id=a", "binary-v2:///usr/bin/logger", "tcp://1.2.3.4:5"] {
+        let error = Target::parse("tcp://1.2.3.4:5").expect_err("not served");
+        assert!(error.is_unsupported(), "{error}");
+        for address in ["file://relative", "binary://relative?a=b", "binary-v2://", "binary://./logger"] {
             let error = Target::parse(address).expect_err(address);
-            assert!(error.is_unsupported(), "{error}");
+            assert!(matches!(error, StdioError::Path { .. }), "{error}");
         }
-        let error = Target::parse("file://relative").expect_err("no absolute path");
-        assert!(matches!(error, StdioError::Path { .. }));
     }
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+const OWNER: Owner<'static> = Owner { namespace: "tests", id: "container" };
+
 fn fifos() -> (TempDir, Request) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| {
@@ -30,7 +32,7 @@ fn client_reader(path: &str) -> File {
 
 #[test]
 fn nothing_asked_for_is_null() {
-    let stdio = Stdio::open(&Request::default()).expect("opens");
+    let stdio = Stdio::open(&Request::default(), OWNER).expect("opens");
     let mut text = String::new();
     guest(&stdio, 0).read_to_string(&mut text).expect("reads");
     assert_eq!(text, "");
@@ -42,7 +44,7 @@ fn nothing_asked_for_is_null() {
 fn opening_waits_for_nobody_and_the_guests_ends_block() {
     let (_directory, request) = fifos();
     let begin = Instant::now();
-    let stdio = Stdio::open(&request).expect("opens");
+    let stdio = Stdio::open(&request, OWNER).expect("opens");
     assert!(begin.elapsed() < Duration::from_secs(1));
     for fd in stdio.child_fds() {
         assert!(!fcntl_getfl(fd).expect("flags").contains(OFlags::NONBLOCK));
@@ -52,7 +54,7 @@ fn opening_waits_for_nobody_and_the_guests_ends_block() {
 #[test]
 fn output_written_before_anybody_reads_is_not_lost() {
     let (_directory, request) = fifos();
-    let mut stdio = Stdio::open(&request).expect("opens");
+    let mut stdio = Stdio::open(&request, OWNER).expect("opens");
     let mut out = guest(&stdio, 1);
     stdio.release_child_ends();
     out.write_all(b"early").expect("writes");
@@ -73,7 +75,7 @@ fn output_written_before_anybody_reads_is_not_lost() {
 #[test]
 fn a_slow_reader_slows_the_guest_down() {
     let (_directory, request) = fifos();
-    let stdio = Stdio::open(&request).expect("opens");
+    let stdio = Stdio::open(&request, OWNER).expect("opens");
     let mut out = guest(&stdio, 1);
     let length = 1 << 20;
     let writer = std::thread::spawn(move || out.write_all(&vec![b'x'; length]));
@@ -92,7 +94,7 @@ fn a_slow_reader_slows_the_guest_down() {
 #[test]
 fn input_ends_only_after_close_stdin() {
     let (_directory, request) = fifos();
-    let mut stdio = Stdio::open(&request).expect("opens");
+    let mut stdio = Stdio::open(&request, OWNER).expect("opens");
     let mut input = guest(&stdio, 0);
     stdio.release_child_ends();
     let mut client = OpenOptions::new().write(true).open(&request.stdin).expect("opens");
@@ -115,7 +117,7 @@ fn input_ends_only_after_close_stdin() {
 #[test]
 fn dropping_closes_all() {
     let (_directory, request) = fifos();
-    let stdio = Stdio::open(&request).expect("opens");
+    let stdio = Stdio::open(&request, OWNER).expect("opens");
     drop(stdio);
     let mut reader = client_reader(&request.stdout);
     assert_eq!(reader.read(&mut [0; 1]).expect("the end"), 0);
@@ -128,7 +130,7 @@ fn both_outputs_go_to_the_end_of_one_file() {
     let stdout = format!("file://{}", path.display().to_string().replace(' ', "%20"));
     let request = Request { stdout, stderr: "/not/looked/at".to_owned(), ..Request::default() };
     for _ in 0..2 {
-        let stdio = Stdio::open(&request).expect("opens");
+        let stdio = Stdio::open(&request, OWNER).expect("opens");
         guest(&stdio, 1).write_all(b"out ").expect("writes");
         guest(&stdio, 2).write_all(b"err ").expect("writes");
     }
@@ -148,13 +150,17 @@ fn mistakes_are_named() {
         (Request { stdin: file.clone(), ..request.clone() }, "is not a FIFO"),
         (Request { stdin: format!("file://{file}"), ..request.clone() }, "is a plain file"),
         (Request { stderr: format!("{file}.absent"), ..request.clone() }, "cannot open the stream"),
+        (Request { stdout: "tcp://1.2.3.4:5".to_owned(), ..request.clone() }, "tcp:// are not supported"),
+        (Request { stdin: "binary:///logger".to_owned(), ..request.clone() }, "cannot come from a logger"),
+        (Request { stderr: "binary:///logger".to_owned(), ..request.clone() }, "name /logger for stdout"),
+        (Request { stdout: "binary://logger".to_owned(), ..request.clone() }, "no absolute path"),
         (
-            Request { stdout: "binary:///logger".to_owned(), ..request.clone() },
-            "binary:// are not supported yet",
+            Request { stdout: "binary:///logger?a=%".to_owned(), ..request.clone() },
+            "\"a=%\" of the logger /logger",
         ),
         (Request { terminal: true, ..request.clone() }, "a terminal is not supported yet"),
     ] {
-        let error = Stdio::open(&request).expect_err(message);
+        let error = Stdio::open(&request, OWNER).expect_err(message);
         assert!(error.to_string().contains(message), "{error}");
     }
     assert_eq!(std::fs::read_to_string(&file).expect("read"), "mine");

@@ -8,7 +8,7 @@ use super::state::{Effect, Input, State, step};
 use crate::cgroups::{Cgroup, Stats};
 use crate::events::{Event, Publisher};
 use crate::spawn::Engine;
-use crate::stdio::{self, Stdio};
+use crate::stdio::{self, Logger, Stdio};
 use pinnace_plan::{Command, ExitCause, Report};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -52,6 +52,10 @@ pub(super) struct Actor {
     start: Option<Answer<u32>>,
     delete: Option<Answer<(u32, Exit)>>,
     waits: Vec<Answer<Exit>>,
+    /// Reads what the process wrote last.
+    logger: Option<Logger>,
+    /// Closed once the logger is gone.
+    stopping: Option<oneshot::Receiver<()>>,
     /// What the cgroup counted last: a scope is gone soon after its process.
     counted: Option<Stats>,
 }
@@ -59,8 +63,9 @@ pub(super) struct Actor {
 impl Actor {
     pub(super) fn new(container: Container, events: Publisher, forget: Forget) -> Self {
         let (state, cause, start, delete, waits) = (State::Created, None, None, None, Vec::new());
+        let (logger, stopping) = (None, None);
         let counted = container.cgroup.is_scope().then(|| container.cgroup.stats().ok()).flatten();
-        Self { container, events, forget, state, cause, start, delete, waits, counted }
+        Self { container, events, forget, state, cause, start, delete, waits, counted, logger, stopping }
     }
 
     /// Lives until the container is deleted, or nobody can call any more.
@@ -80,6 +85,10 @@ impl Actor {
                 status = self.container.engine.ended(), if lives => {
                     (speaks, lives) = (false, false);
                     self.end(status).await;
+                }
+                () = closed(&mut self.stopping) => {
+                    self.stopping = None;
+                    self.input(Input::LoggerGone).await;
                 }
                 call = calls.recv() => match call {
                     Some(call) => self.take(call).await,
@@ -195,7 +204,9 @@ impl Actor {
             Effect::PublishStart => self.events.send(Event::TaskStart { id, pid }),
             Effect::AnswerStart => self.answer_start(Ok(pid)),
             Effect::RefuseStart(why) => self.answer_start(Err(TaskError::Start { id, why })),
-            Effect::CloseStdio => self.container.stdio = None,
+            Effect::CloseStdio => {
+                self.logger = self.container.stdio.take().and_then(Stdio::into_logger);
+            }
             Effect::PublishOom => self.events.send(Event::TaskOom { id }),
             Effect::PublishExit(exit) => {
                 self.events.send(Event::TaskExit {
@@ -210,6 +221,11 @@ impl Actor {
                 for answer in self.waits.drain(..) {
                     reply(answer, Ok(exit));
                 }
+            }
+            Effect::StopLogger => {
+                // Without one it is as if it had gone already.
+                let gone = || oneshot::channel().1;
+                self.stopping = Some(self.logger.take().map_or_else(gone, Logger::stop));
             }
             Effect::CleanUp => {
                 // A scope of the same name can only be started once this one is gone.
@@ -286,6 +302,15 @@ impl Actor {
             stdio: self.container.streams.clone(),
             exit: self.state.exit(),
         }
+    }
+}
+
+/// Waits until a logger is gone; for ever if none is awaited.
+async fn closed(stopping: &mut Option<oneshot::Receiver<()>>) {
+    match stopping {
+        // Its other end says nothing, it only goes away.
+        Some(gone) => drop(gone.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) enum State {
     Doomed,
     /// The process has ended.
     Stopped(Exit),
+    /// Deleted; its logger may still have to end.
+    Leaving(Exit),
     /// Deleted.
     Gone,
 }
@@ -36,6 +38,8 @@ pub(super) enum Input {
     Ended(Exit),
     /// The Delete call.
     Delete,
+    /// The logger has ended, or there was none.
+    LoggerGone,
 }
 
 /// What has to be done about it, in order.
@@ -59,6 +63,8 @@ pub(super) enum Effect {
     PublishExit(Exit),
     /// Answer all Wait calls.
     AnswerWaits(Exit),
+    /// Have the logger end; [`Input::LoggerGone`] follows.
+    StopLogger,
     /// Remove the cgroup and everything else that is left.
     CleanUp,
     /// Publish TaskDelete.
@@ -90,14 +96,14 @@ impl State {
         match self {
             Self::Created | Self::Starting | Self::Failing | Self::Doomed => Status::Created,
             Self::Running => Status::Running,
-            Self::Stopped(_) | Self::Gone => Status::Stopped,
+            Self::Stopped(_) | Self::Leaving(_) | Self::Gone => Status::Stopped,
         }
     }
 
     /// How the process ended, once it has.
     pub(super) fn exit(&self) -> Option<Exit> {
         match self {
-            Self::Stopped(exit) => Some(*exit),
+            Self::Stopped(exit) | Self::Leaving(exit) => Some(*exit),
             _ => None,
         }
     }
@@ -109,23 +115,30 @@ pub(super) fn step(state: &State, input: Input) -> Result<(State, Vec<Effect>), 
     Ok(match (state, input) {
         (State::Created, Input::Start) => (State::Starting, vec![E::SendGo]),
         (State::Starting | State::Running, Input::Start) => return Err(Denied::AlreadyStarted),
-        (State::Failing | State::Doomed | State::Stopped(_) | State::Gone, Input::Start) => {
-            return Err(Denied::Ended);
-        }
+        (
+            State::Failing | State::Doomed | State::Stopped(_) | State::Leaving(_) | State::Gone,
+            Input::Start,
+        ) => return Err(Denied::Ended),
 
         (State::Starting, Input::Started) => (State::Running, vec![E::PublishStart, E::AnswerStart]),
         (State::Starting, Input::Failed(why)) => (State::Failing, vec![E::RefuseStart(why)]),
         (_, Input::Started | Input::Failed(_)) => return Err(Denied::OutOfTurn),
 
-        (State::Stopped(_) | State::Gone, Input::Kill(_)) => return Err(Denied::NoProcess),
+        (State::Stopped(_) | State::Leaving(_) | State::Gone, Input::Kill(_)) => {
+            return Err(Denied::NoProcess);
+        }
         (state, Input::Kill(signal)) => (state.clone(), vec![E::Signal(signal)]),
 
         (State::Created, Input::Delete) => (State::Doomed, vec![E::Signal(KILL)]),
-        (State::Stopped(exit), Input::Delete) => (State::Gone, farewell(*exit)),
-        (State::Doomed | State::Gone, Input::Delete) => return Err(Denied::BeingDeleted),
+        (State::Stopped(exit), Input::Delete) => (State::Leaving(*exit), vec![E::StopLogger]),
+        (State::Leaving(exit), Input::LoggerGone) => (State::Gone, farewell(*exit)),
+        (_, Input::LoggerGone) => return Err(Denied::OutOfTurn),
+        (State::Doomed | State::Leaving(_) | State::Gone, Input::Delete) => return Err(Denied::BeingDeleted),
         (state, Input::Delete) => return Err(Denied::NotStopped(state.status())),
 
-        (State::Stopped(_) | State::Gone, Input::Ended(_)) => return Err(Denied::OutOfTurn),
+        (State::Stopped(_) | State::Leaving(_) | State::Gone, Input::Ended(_)) => {
+            return Err(Denied::OutOfTurn);
+        }
         (State::Starting, Input::Ended(exit)) => {
             let mut effects =
                 vec![E::RefuseStart(format!("the engine ended with {} before the guest ran", exit.status))];
@@ -134,8 +147,8 @@ pub(super) fn step(state: &State, input: Input) -> Result<(State, Vec<Effect>), 
         }
         (State::Doomed, Input::Ended(exit)) => {
             let mut effects = ending(exit);
-            effects.extend(farewell(exit));
-            (State::Gone, effects)
+            effects.push(E::StopLogger);
+            (State::Leaving(exit), effects)
         }
         (State::Created | State::Failing | State::Running, Input::Ended(exit)) => {
             (State::Stopped(exit), ending(exit))
@@ -185,7 +198,7 @@ mod tests {
     #[test]
     fn a_whole_life_in_order() {
         let (state, effects, denied) =
-            run(&[Input::Start, Input::Started, Input::Ended(EXIT), Input::Delete]);
+            run(&[Input::Start, Input::Started, Input::Ended(EXIT), Input::Delete, Input::LoggerGone]);
         assert_eq!(state, State::Gone);
         assert!(denied.is_empty());
         assert_eq!(
@@ -197,6 +210,7 @@ mod tests {
                 Effect::CloseStdio,
                 Effect::PublishExit(EXIT),
                 Effect::AnswerWaits(EXIT),
+                Effect::StopLogger,
                 Effect::CleanUp,
                 Effect::PublishDelete(EXIT),
                 Effect::AnswerDelete(EXIT),
@@ -233,10 +247,26 @@ mod tests {
             run(&[Input::Start, Input::Started, Input::Delete]).2,
             [Denied::NotStopped(Status::Running)]
         );
-        let (state, effects, _) = run(&[Input::Delete, Input::Ended(EXIT)]);
+        let (state, effects, _) = run(&[Input::Delete, Input::Ended(EXIT), Input::LoggerGone]);
         assert_eq!(state, State::Gone);
         assert_eq!(effects.first(), Some(&Effect::Signal(9)));
         assert_eq!(effects.last(), Some(&Effect::AnswerDelete(EXIT)));
+    }
+
+    #[test]
+    fn nothing_is_left_to_do_to_a_container_whose_logger_is_awaited() {
+        let (state, effects, denied) = run(&[
+            Input::LoggerGone,
+            Input::Ended(EXIT),
+            Input::Delete,
+            Input::Start,
+            Input::Kill(9),
+            Input::Delete,
+        ]);
+        assert_eq!(state, State::Leaving(EXIT));
+        assert_eq!((state.status(), state.exit()), (Status::Stopped, Some(EXIT)));
+        assert_eq!(denied, [Denied::OutOfTurn, Denied::Ended, Denied::NoProcess, Denied::BeingDeleted]);
+        assert!(!effects.contains(&Effect::CleanUp) && effects.last() == Some(&Effect::StopLogger));
     }
 
     #[test]
@@ -254,6 +284,7 @@ mod tests {
             (1i32..32).prop_map(Input::Kill),
             Just(Input::Ended(EXIT)),
             Just(Input::Delete),
+            Just(Input::LoggerGone),
         ]
     }
 

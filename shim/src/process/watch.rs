@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 ///
 /// # Errors
 /// When the kernel or the runtime refuses.
-pub(super) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an OwnedFd is open until it is dropped, and the AsyncFd owns it and deregisters it before that.
     unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)
 }

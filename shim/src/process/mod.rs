@@ -1,0 +1,64 @@
+//! A child process of the server's, held by its descriptor: never a stranger with the same pid.
+
+mod signal;
+pub(crate) mod watch;
+
+use rustix::process::{WaitId, WaitIdOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use tokio::io::unix::AsyncFd;
+
+/// containerd's own word for an exit nobody saw.
+const UNKNOWN: u32 = 255;
+
+/// A child that is watched until it is reaped.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pid in the host's pid namespace.
+    pub pid: i32,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+impl Process {
+    /// Watches a child that nobody else reaps.
+    ///
+    /// # Errors
+    /// When the kernel or the runtime refuses.
+    pub fn watch(pid: i32, pidfd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pid, pidfd: watch::readable(pidfd)? })
+    }
+
+    /// Signals the process.
+    ///
+    /// # Errors
+    /// `ESRCH` once it has been reaped; `EINVAL` for a number that is no signal.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        signal::send(self.pidfd.get_ref(), signal)
+    }
+
+    /// Waits until the process has ended, reaps it, and gives its status: 0 to 255, or 128 + n.
+    pub async fn ended(&self) -> u32 {
+        loop {
+            // The pidfd is readable from the moment of death on; an error here would be a closed reactor.
+            let Ok(mut ready) = self.pidfd.readable().await else {
+                return UNKNOWN;
+            };
+            match rustix::process::waitid(
+                WaitId::PidFd(self.pidfd.get_ref().as_fd()),
+                WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+            ) {
+                Ok(Some(status)) => {
+                    let exited = status.exit_status().and_then(|code| u32::try_from(code).ok());
+                    let killed = status.terminating_signal().and_then(|signal| u32::try_from(signal).ok());
+                    return exited.or(killed.map(|signal| 128 + signal)).unwrap_or(UNKNOWN);
+                }
+                Ok(None) => ready.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => {
+                    log::error!("cannot reap process {}: {error}", self.pid);
+                    return UNKNOWN;
+                }
+            }
+        }
+    }
+}
