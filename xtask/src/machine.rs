@@ -45,6 +45,9 @@ pub(crate) struct Command {
     /// With the tests' programs, in /pinnace/tests
     #[arg(long)]
     tests: bool,
+    /// With this program, in /pinnace/tests too
+    #[arg(long, value_name = "FILE")]
+    with: Vec<PathBuf>,
     /// The command; without one, a shell
     #[arg(last = true)]
     command: Vec<String>,
@@ -69,7 +72,7 @@ pub(crate) fn test(options: &Tests) -> Result<(), Error> {
     let mut job = String::from("status=0\n");
     let mut programs = Vec::new();
     for suite in &suite::UNIFIED {
-        programs.push((suite.target, suite.build()?));
+        programs.push((suite.target.to_owned(), suite.build()?));
         let words = suite.words(options.full, options.filter.as_deref());
         job.push_str(&format!("echo '▸ {} on cgroup v2'\n{words} || status=$?\n", suite.target));
     }
@@ -81,7 +84,11 @@ pub(crate) fn test(options: &Tests) -> Result<(), Error> {
 pub(crate) fn command(options: &Command) -> Result<(), Error> {
     let mut programs = Vec::new();
     for suite in suite::UNIFIED.iter().filter(|_| options.tests) {
-        programs.push((suite.target, suite.build()?));
+        programs.push((suite.target.to_owned(), suite.build()?));
+    }
+    for program in &options.with {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        programs.push((name, program.clone()));
     }
     if options.command.is_empty() {
         return options.machine.boot(&programs, "exec setsid cttyhack sh -l", true);
@@ -91,7 +98,7 @@ pub(crate) fn command(options: &Command) -> Result<(), Error> {
 }
 
 impl Machine {
-    fn boot(&self, tests: &[(&str, PathBuf)], job: &str, interactive: bool) -> Result<(), Error> {
+    fn boot(&self, tests: &[(String, PathBuf)], job: &str, interactive: bool) -> Result<(), Error> {
         let parts = parts::bring()?;
         let emulator = parts::qemu()?;
         let brought = tools::bring()?;
