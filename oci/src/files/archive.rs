@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tar::EntryType;
 
+use super::members::{Member, members};
 use super::{ReadError, Stored};
 
 /// Images have dozens of blobs; archives of many images hundreds.
@@ -45,34 +46,38 @@ impl Archive {
         let file = Arc::new(file);
         let mut tar = tar::Archive::new(BufReader::new(&*file));
         let mut files = BTreeMap::new();
-        for (count, entry) in tar.entries_with_seek().map_err(broken)?.enumerate() {
-            if count == MAX_ENTRIES {
-                return Err(ReadError::Entries { path: path.to_owned(), limit: MAX_ENTRIES });
+        let mut count = 0;
+        let entries = tar.entries_with_seek().map_err(broken)?;
+        members(entries, |member| {
+            count += 1;
+            if count > MAX_ENTRIES {
+                return Err(Failure::Read(ReadError::Entries { path: path.to_owned(), limit: MAX_ENTRIES }));
             }
-            let entry = entry.map_err(broken)?;
-            let Some(name) = std::str::from_utf8(&entry.path_bytes()).ok().and_then(clean) else { continue };
-            let (start, size) = (entry.raw_file_position(), entry.size());
-            let place = match entry.header().entry_type() {
+            let Some(name) = member.name.as_deref().and_then(clean) else { return Ok(()) };
+            let target = member.target.as_deref();
+            let place = match member.kind {
                 EntryType::Regular | EntryType::Continuous => {
+                    let Member { start, size, .. } = member;
                     if start.checked_add(size).is_none_or(|end| end > length) {
-                        return Err(ReadError::Truncated { path: path.to_owned(), name: cut(&name) });
+                        let (path, name) = (path.to_owned(), cut(&name));
+                        return Err(Failure::Read(ReadError::Truncated { path, name }));
                     }
-                    Place::Here(Stored::in_file(Arc::clone(&file), start, size))
+                    Some(Place::Here(Stored::in_file(Arc::clone(&file), start, size)))
                 }
-                EntryType::Symlink => match link(&entry).and_then(|to| beside(&name, &to)) {
-                    Some(to) => Place::Link(to),
-                    None => continue,
-                },
-                EntryType::Link => match link(&entry).as_deref().and_then(clean) {
-                    Some(to) => Place::Link(to),
-                    None => continue,
-                },
-                _ => continue,
+                EntryType::Symlink => target.and_then(|to| beside(&name, to)).map(Place::Link),
+                EntryType::Link => target.and_then(clean).map(Place::Link),
+                _ => None,
             };
+            let Some(place) = place else { return Ok(()) };
             if files.insert(name.clone(), place).is_some() {
-                return Err(ReadError::Twice { path: path.to_owned(), name: cut(&name) });
+                return Err(Failure::Read(ReadError::Twice { path: path.to_owned(), name: cut(&name) }));
             }
-        }
+            Ok(())
+        })
+        .map_err(|failure| match failure {
+            Failure::Tar(source) => broken(source),
+            Failure::Read(error) => error,
+        })?;
         Ok(Self { files })
     }
 
@@ -89,8 +94,16 @@ impl Archive {
     }
 }
 
-fn link(entry: &tar::Entry<'_, impl io::Read>) -> Option<String> {
-    String::from_utf8(entry.link_name_bytes()?.into_owned()).ok()
+/// The tar is broken, or what is in it is refused.
+enum Failure {
+    Tar(io::Error),
+    Read(ReadError),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Tar(error)
+    }
 }
 
 /// What unpacks a file that begins like this.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
+use super::members::{Member, members};
 use super::{ReadError, Store, Stored};
 use crate::document::Descriptor;
 use crate::error::Defect;
@@ -73,14 +74,12 @@ pub(crate) struct Scanned {
     pub(crate) diff_id: Option<Digest>,
 }
 
-type Visited<'a, 'b> = tar::Entry<'b, Unpacked<'a>>;
-
 /// Shows every entry of a layer to `visit`, and checks the layer's digest and size. A layer packed with zstd
 /// is only checked.
 pub(super) fn scan(
     store: &Store,
     layer: &Descriptor,
-    mut visit: impl FnMut(&mut Visited<'_, '_>) -> io::Result<()>,
+    mut visit: impl FnMut(Member<'_>) -> io::Result<()>,
 ) -> Result<Scanned, ReadError> {
     let stored = store.blob("layer", layer)?;
     let packing = Packing::of(store, &stored)?;
@@ -102,10 +101,8 @@ pub(super) fn scan(
 
 type Packed<'a> = Hashed<Box<dyn Read + 'a>>;
 
-/// A layer's tar on its way out of its packing, hashed and bounded.
-pub(super) type Unpacked<'a> = Hashed<io::Take<Unpacking<'a>>>;
-
-pub(super) enum Unpacking<'a> {
+/// A layer's tar on its way out of its packing.
+enum Unpacking<'a> {
     Plain(Packed<'a>),
     Gzip(Box<MultiGzDecoder<Packed<'a>>>),
 }
@@ -121,12 +118,10 @@ impl Read for Unpacking<'_> {
 
 fn unpack<'a>(
     unpacking: Unpacking<'a>,
-    visit: &mut impl FnMut(&mut Visited<'a, '_>) -> io::Result<()>,
+    visit: &mut impl FnMut(Member<'_>) -> io::Result<()>,
 ) -> io::Result<(Packed<'a>, Option<Digest>)> {
     let mut tar = tar::Archive::new(Hashed::new(unpacking.take(MAX_UNPACKED)));
-    for entry in tar.entries()? {
-        visit(&mut entry?)?;
-    }
+    members(tar.entries()?, visit)?;
     // What follows the archive's end belongs to the digests, too.
     let mut unpacked = tar.into_inner();
     io::copy(&mut unpacked, &mut io::sink())?;

@@ -16,6 +16,7 @@ mod error;
 mod layer;
 mod layout;
 mod manifest;
+mod members;
 mod program;
 mod rootfs;
 mod store;

@@ -11,6 +11,7 @@ use tar::EntryType;
 
 use super::archive::clean;
 use super::layer::{Scanned, scan};
+use super::members::Member;
 use super::{Manifest, ReadError, Store};
 use crate::document::Descriptor;
 
@@ -49,8 +50,8 @@ impl Rootfs {
         let mut rootfs = Self::default();
         for (layer, descriptor) in manifest.files().enumerate() {
             let mut crowded = false;
-            let scanned = scan(store, descriptor, |entry| {
-                rootfs.entry(layer, entry)?;
+            let scanned = scan(store, descriptor, |member| {
+                rootfs.member(layer, &member);
                 crowded = rootfs.weight > MAX_WEIGHT;
                 if crowded { Err(io::Error::other("too many entries")) } else { Ok(()) }
             });
@@ -73,32 +74,22 @@ impl Rootfs {
         self.scanned.iter().any(|scanned| scanned.diff_id.is_none())
     }
 
-    fn entry(&mut self, layer: usize, entry: &tar::Entry<'_, impl Read>) -> io::Result<()> {
-        let bytes = entry.path_bytes();
-        let Some(name) = std::str::from_utf8(&bytes).ok().filter(|name| name.len() <= MAX_PATH) else {
-            return Ok(());
-        };
-        let Some(name) = clean(name) else { return Ok(()) };
-        let target = || {
-            let target = entry.link_name_bytes()?.into_owned();
-            String::from_utf8(target).ok().filter(|target| target.len() <= MAX_PATH)
-        };
-        let node = match entry.header().entry_type() {
+    fn member(&mut self, layer: usize, member: &Member<'_>) {
+        let bounded = |path: &&str| path.len() <= MAX_PATH;
+        let Some(name) = member.name.as_deref().filter(bounded).and_then(clean) else { return };
+        let target = member.target.as_deref().filter(bounded);
+        let node = match member.kind {
             EntryType::Directory => Node::Directory,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                Node::File { layer, name: name.clone() }
-            }
-            EntryType::Symlink => target().map_or(Node::Device, Node::Link),
+            EntryType::Regular | EntryType::Continuous => Node::File { layer, name: name.clone() },
+            EntryType::Symlink => target.map_or(Node::Device, |target| Node::Link(target.to_owned())),
             EntryType::Link => {
-                let original = target().and_then(|target| self.resolve(&target, false));
+                let original = target.and_then(|target| self.resolve(target, false));
                 let original = original.and_then(|original| self.nodes.get(&original));
                 original.map_or(Node::Device, |(_, node)| node.clone())
             }
-            EntryType::XGlobalHeader => return Ok(()),
             _ => Node::Device,
         };
         self.apply(layer, &name, node);
-        Ok(())
     }
 
     fn apply(&mut self, layer: usize, name: &str, node: Node) {
@@ -205,13 +196,10 @@ pub(super) fn read_entry(
     name: &str,
     mut take: impl FnMut(&mut dyn Read) -> io::Result<()>,
 ) -> Result<(), ReadError> {
-    scan(store, layer, |entry| {
-        let here = std::str::from_utf8(&entry.path_bytes()).ok().and_then(clean).is_some_and(|n| n == name);
-        let regular = matches!(
-            entry.header().entry_type(),
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
-        );
-        if here && regular { take(entry) } else { Ok(()) }
+    scan(store, layer, |member| {
+        let here = member.name.as_deref().and_then(clean).is_some_and(|found| found == name);
+        let regular = matches!(member.kind, EntryType::Regular | EntryType::Continuous);
+        if here && regular { take(member.content) } else { Ok(()) }
     })
     .map(|_| ())
 }
