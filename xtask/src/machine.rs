@@ -11,6 +11,7 @@
 //! exit code is the job's.
 
 mod cpio;
+mod debian;
 mod parts;
 mod qemu;
 mod root;
@@ -56,6 +57,9 @@ pub(crate) struct Command {
 /// What every guest has.
 #[derive(clap::Args)]
 struct Machine {
+    /// With systemd, on these cgroups
+    #[arg(long, value_name = "CGROUPS")]
+    systemd: Option<Cgroups>,
     /// With this containerd instead of the newest
     #[arg(long, value_name = "VERSION")]
     containerd: Option<String>,
@@ -67,23 +71,44 @@ struct Machine {
     limit: u64,
 }
 
-/// Tests on a machine that has cgroup v2 and nothing else.
+/// What systemd mounts.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Cgroups {
+    /// Every controller in a hierarchy of its own
+    V1,
+    /// One hierarchy
+    V2,
+}
+
+/// Tests on machines that this one is not.
 pub(crate) fn test(options: &Tests) -> Result<(), Error> {
-    let mut job = String::from("status=0\n");
-    let mut programs = Vec::new();
-    for suite in &suite::UNIFIED {
-        programs.push((suite.target.to_owned(), suite.build()?));
-        let words = suite.words(options.full, options.filter.as_deref());
-        job.push_str(&format!("echo '▸ {} on cgroup v2'\n{words} || status=$?\n", suite.target));
+    let machines = match options.machine.systemd {
+        None if options.full => vec![None, Some(Cgroups::V2), Some(Cgroups::V1)],
+        one => vec![one],
+    };
+    for systemd in machines {
+        let mut job = String::from("status=0\n");
+        let mut programs = Vec::new();
+        for suite in suites(systemd) {
+            programs.push((suite.target.to_owned(), suite.build()?));
+            let words = suite.words(options.full, options.filter.as_deref());
+            job.push_str(&format!("echo '▸ {}'\n{words} || status=$?\n", suite.target));
+        }
+        job.push_str("exit $status\n");
+        options.machine.boot(systemd, &programs, &job, false)?;
     }
-    job.push_str("exit $status\n");
-    options.machine.boot(&programs, &job, false)
+    Ok(())
+}
+
+fn suites(systemd: Option<Cgroups>) -> &'static [suite::Suite] {
+    if systemd.is_some() { &suite::SYSTEMD } else { &suite::UNIFIED }
 }
 
 /// Any command on such a machine.
 pub(crate) fn command(options: &Command) -> Result<(), Error> {
     let mut programs = Vec::new();
-    for suite in suite::UNIFIED.iter().filter(|_| options.tests) {
+    let systemd = options.machine.systemd;
+    for suite in suites(systemd).iter().filter(|_| options.tests) {
         programs.push((suite.target.to_owned(), suite.build()?));
     }
     for program in &options.with {
@@ -91,14 +116,20 @@ pub(crate) fn command(options: &Command) -> Result<(), Error> {
         programs.push((name, program.clone()));
     }
     if options.command.is_empty() {
-        return options.machine.boot(&programs, "exec setsid cttyhack sh -l", true);
+        return options.machine.boot(systemd, &programs, "exec setsid cttyhack sh -l", true);
     }
     let words: Vec<_> = options.command.iter().map(|word| quoted(word)).collect();
-    options.machine.boot(&programs, &words.join(" "), false)
+    options.machine.boot(systemd, &programs, &words.join(" "), false)
 }
 
 impl Machine {
-    fn boot(&self, tests: &[(String, PathBuf)], job: &str, interactive: bool) -> Result<(), Error> {
+    fn boot(
+        &self,
+        systemd: Option<Cgroups>,
+        tests: &[(String, PathBuf)],
+        job: &str,
+        interactive: bool,
+    ) -> Result<(), Error> {
         let parts = parts::bring()?;
         let emulator = parts::qemu()?;
         let brought = tools::bring()?;
@@ -108,7 +139,10 @@ impl Machine {
         let archive = dir.path().join("root.cpio");
 
         let mut root = Root::new();
-        unified(&mut root);
+        match systemd {
+            None => unified(&mut root),
+            Some(_) => debian::fill(&mut root, &parts.debian)?,
+        }
         for (at, module) in parts.modules.iter().enumerate() {
             root.file(format!("/pinnace/modules/{at}.ko"), module);
         }
@@ -119,12 +153,17 @@ impl Machine {
         root.text("/pinnace/job", format!("#!/bin/sh\n{}\n{job}\n", environment(&version)));
         root.write(&archive)?;
 
-        say(format!("boot a guest with containerd {version}"));
+        let (named, words) = match systemd {
+            None => ("pure cgroup v2", String::new()),
+            Some(Cgroups::V2) => ("systemd on cgroup v2", debian::WORDS.to_owned()),
+            Some(Cgroups::V1) => ("systemd on cgroup v1", format!("{} {}", debian::WORDS, debian::WORDS_V1)),
+        };
+        say(format!("boot a guest: {named}, containerd {version}"));
         let guest = qemu::Guest {
             qemu: emulator,
             kernel: &parts.kernel,
             archive: &archive,
-            words: "rdinit=/init",
+            words: &words,
             interactive,
             limit: Duration::from_secs(self.limit),
         };

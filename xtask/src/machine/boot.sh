@@ -14,4 +14,3 @@ mount -t cgroup2 -o nsdelegate cgroup /sys/fs/cgroup
 ip link set lo up
 hostname pinnace
 /pinnace/report /pinnace/job
-poweroff -f

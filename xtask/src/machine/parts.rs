@@ -21,6 +21,8 @@ const GUEST: (&str, [&str; 4]) =
 
 /// What the cache holds of a guest.
 pub(super) struct Parts {
+    /// A Debian's files.
+    pub(super) debian: PathBuf,
     /// Its kernel.
     pub(super) kernel: PathBuf,
     /// Its modules, in the order of their loading.
@@ -38,7 +40,7 @@ pub(super) fn bring() -> Result<Parts, Error> {
     let debian = apt::closure(GUEST.0, SUITE, &GUEST.1, &[])?;
     let kernel = beginning(&debian.join("boot"), "vmlinuz-")?;
     let modules = beginning(&debian.join("lib/modules"), "")?.join("kernel");
-    Ok(Parts { kernel, modules: MODULES.map(|name| modules.join(name)).to_vec() })
+    Ok(Parts { kernel, modules: MODULES.map(|name| modules.join(name)).to_vec(), debian })
 }
 
 /// This machine's emulator, else Debian's.

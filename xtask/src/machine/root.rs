@@ -51,6 +51,11 @@ impl Root {
         self.put(at.as_ref(), Entry::Text(text.into()));
     }
 
+    /// A symbolic link.
+    pub(super) fn link(&mut self, at: impl AsRef<Path>, to: impl Into<String>) {
+        self.put(at.as_ref(), Entry::Link(to.into()));
+    }
+
     /// A file of this machine.
     pub(super) fn file(&mut self, at: impl AsRef<Path>, from: impl Into<PathBuf>) {
         self.put(at.as_ref(), Entry::File(from.into()));
@@ -67,6 +72,31 @@ impl Root {
             self.file(library, library);
         }
         self.file(at, from);
+        Ok(())
+    }
+
+    /// What `keep` wants of a directory of this machine, as the guest's own root.
+    pub(super) fn tree(&mut self, from: &Path, keep: &impl Fn(&Path) -> bool) -> Result<(), Error> {
+        self.below(from, Path::new("/"), keep)
+    }
+
+    fn below(&mut self, from: &Path, at: &Path, keep: &impl Fn(&Path) -> bool) -> Result<(), Error> {
+        for entry in fs::read_dir(from).map_err(Error::file("read", from))?.flatten() {
+            let (path, at) = (entry.path(), at.join(entry.file_name()));
+            let kind = entry.file_type().map_err(Error::file("stat", &path))?;
+            if !keep(&at) {
+                continue;
+            }
+            if kind.is_dir() {
+                self.directory(&at);
+                self.below(&path, &at, keep)?;
+            } else if kind.is_symlink() {
+                let to = fs::read_link(&path).map_err(Error::file("readlink", &path))?;
+                self.link(&at, to.to_string_lossy());
+            } else {
+                self.file(&at, path);
+            }
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Which tests run in a guest, and where their programs are.
 //!
-//! What depends on cgroups runs always; `--full` runs everything that needs a containerd.
+//! What depends on cgroups runs always; `--full` runs everything that needs a containerd, and on each machine.
 
 use crate::error::Error;
 use crate::run::{self, say};
@@ -24,6 +24,9 @@ pub(super) const UNIFIED: [Suite; 2] = [
         fast: &["stats::", "memory::", "lifecycle::", "crash::", "cgroups::"],
     },
 ];
+
+/// What runs in a booted Debian.
+pub(super) const SYSTEMD: [Suite; 1] = [Suite { package: "pinnace-e2e", target: "systemd", fast: &[] }];
 
 impl Suite {
     /// Builds the program.
