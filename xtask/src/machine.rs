@@ -212,7 +212,7 @@ fn common(root: &mut Root, version: &str, dist: &Path) -> Result<(), Error> {
 fn environment(version: &str) -> String {
     format!(
         "export PINNACE_TOOLS=/pinnace/tools PINNACE_DIST=/pinnace/dist PINNACE_CONTAINERD={version}\n\
-         export PATH=/pinnace/dist:/pinnace/tools:/pinnace/tools/containerd-{version}/bin:$PATH\n"
+         export PAGER=cat SYSTEMD_PAGER= PATH=/pinnace/dist:/pinnace/tools:/pinnace/tools/containerd-{version}/bin:$PATH\n"
     )
 }
 
