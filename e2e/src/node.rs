@@ -274,8 +274,13 @@ impl Node {
         daemon.stop(Signal::TERM);
         let said = daemon.unexpected(&self.expected.borrow());
         leaks::remove_parents(&traces);
-        assert!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
-        assert!(said.is_empty(), "containerd's log:\n  {}", said.join("\n  "));
+        // Both, for the one often tells the reason of the other.
+        let told = |what: &str, lines: &[String]| match lines {
+            [] => String::new(),
+            lines => format!("{what}:\n  {}\n", lines.join("\n  ")),
+        };
+        let found = told("left behind", &left) + &told("containerd's log", &said);
+        assert!(found.is_empty(), "{found}");
     }
 }
 

@@ -39,7 +39,7 @@ fn run(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> Result<(),
         }
         Command::Delete => {
             let bundle = bundle(&flags)?;
-            delete::run(&flags.namespace, &flags.id, &bundle, &mut out)?;
+            delete::run(&flags, &bundle, &mut out)?;
         }
         Command::Info => {
             let mut options = Vec::new();

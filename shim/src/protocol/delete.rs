@@ -13,6 +13,7 @@
 //!
 //! There are no mounts to undo: a container's live in its own mount namespace.
 
+use super::flags::Flags;
 use super::start;
 use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
 use crate::spawn::{Bundle, cgroups_path};
@@ -43,17 +44,17 @@ pub enum DeleteError {
 /// The status of a process that was killed.
 const KILLED: u32 = 137;
 
-/// Cleans up after container `id` and writes a `DeleteResponse` to `out`.
+/// Cleans up after the flags' container and writes a `DeleteResponse` to `out`.
 ///
 /// # Errors
 /// When something of the container is left.
-pub fn run(namespace: &str, id: &str, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
+pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
     // A bundle without a readable configuration never had a process.
     if let Ok(spec) = Bundle(bundle).spec() {
-        end_processes(namespace, id, &spec)
-            .map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
+        end_processes(&flags.namespace, &flags.id, &spec)
+            .map_err(|source| DeleteError::Cgroup { id: flags.id.clone(), source })?;
     }
-    start::remove_dead_socket(bundle);
+    start::remove_dead_socket(flags, bundle);
     // A compilation dies with its server, but not its cgroup. Without a readable configuration nobody compiles.
     if let Ok(config) = Config::load(std::env::var_os(PATH_VARIABLE).as_deref()) {
         pinnace_cache::sweep(config.compile.cgroup.as_path());

@@ -148,11 +148,16 @@ pub fn start(flags: &Flags, environment: &Environment) -> Result<Started, StartE
 }
 
 /// Removes the socket of a bundle's server if that is dead; `delete` comes after every kind of end.
-pub fn remove_dead_socket(bundle: &Path) {
-    // Without an address there was no server.
-    if let Ok(address) = Address::read(bundle) {
+pub fn remove_dead_socket(flags: &Flags, bundle: &Path) {
+    if let Ok(address) = noted_or_made(flags, bundle) {
         socket::remove_dead(address.path());
     }
+}
+
+/// The address in the bundle. When a Create fails because its server died, containerd removes the bundle while
+/// `delete` runs for that death: then the one of a container without a group, which most are.
+fn noted_or_made(flags: &Flags, bundle: &Path) -> Result<Address, AddressError> {
+    Address::read(bundle).or_else(|_| Address::of(None, &flags.address, &flags.namespace, &flags.id))
 }
 
 /// A socket of our own, or a reserved place at the server that has it.
@@ -181,4 +186,23 @@ fn print(reply: &[u8]) -> Result<Started, StartError> {
 fn discard(path: &Path) {
     // The start fails anyway, with its own reason; and the next one clears away a dead socket.
     let _ = fs::remove_file(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_known_by_its_bundle_and_without_it() {
+        let bundle = tempfile::tempdir().expect("a directory");
+        let (namespace, id) = ("n".to_owned(), "a".to_owned());
+        let flags = Flags { namespace, id, address: "/c.sock".to_owned(), ..Flags::default() };
+        let own = Address::of(None, "/c.sock", "n", "a").expect("an address");
+        assert_eq!(noted_or_made(&flags, bundle.path()).expect("an address"), own);
+        let group = Address::of(None, "/c.sock", "n", "group").expect("an address");
+        group.write(bundle.path()).expect("a note");
+        assert_eq!(noted_or_made(&flags, bundle.path()).expect("an address"), group);
+        let gone = bundle.path().join("gone");
+        assert_eq!(noted_or_made(&flags, &gone).expect("an address"), own);
+    }
 }
