@@ -18,6 +18,7 @@ mod signals;
 mod start_protocol;
 mod stats;
 mod stdio;
+mod user_namespaces;
 
 use pinnace_e2e::{Container, Draft, Image, Node};
 use pinnace_oci::build;

@@ -8,8 +8,8 @@ use containerd_shim_protos::types::introspection::{RuntimeInfo, RuntimeVersion};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The `RuntimeInfo` for the name this program was called by. `input` is what containerd wrote to standard
-/// input: the handler's options, which it gets back, or nothing. No features are claimed: those are about OCI
-/// options of native containers.
+/// input: the handler's options, which it gets back, or nothing. containerd 2 reads the features before it lets a
+/// container map the ids of a mount or, for the CRI, have a user namespace.
 ///
 /// # Errors
 /// When the message cannot be encoded.
@@ -22,9 +22,30 @@ pub fn info(program: &str, input: &[u8]) -> Result<Vec<u8>, ProtobufError> {
             ..RuntimeVersion::default()
         }),
         options: MessageField::from_option(options),
+        features: MessageField::some(Any {
+            type_url: FEATURES_TYPE.to_owned(),
+            value: features().to_string().into_bytes(),
+            ..Any::default()
+        }),
         ..RuntimeInfo::default()
     };
     info.write_to_bytes()
+}
+
+/// As containerd names the type.
+const FEATURES_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
+/// What of a spec is done, in the words of the runtime-spec's `features.md`; what is not listed is not claimed.
+fn features() -> serde_json::Value {
+    serde_json::json!({
+        "ociVersionMin": "1.0.0",
+        "ociVersionMax": "1.2.0",
+        "mountOptions": ["bind", "idmap", "noatime", "nosymfollow", "rbind", "relatime", "ridmap", "ro"],
+        "linux": {
+            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
+            "mountExtensions": { "idmap": { "enabled": true } }
+        }
+    })
 }
 
 /// The version, for people.
@@ -58,7 +79,11 @@ mod tests {
         ] {
             let info = RuntimeInfo::parse_from_bytes(&info(program, &[]).expect("encodes")).expect("decodes");
             assert_eq!((info.name.as_str(), info.version.version.as_str()), (name, VERSION));
-            assert!(info.options.is_none() && info.features.is_none());
+            assert!(info.options.is_none());
+            let features = info.features.unwrap();
+            assert_eq!(features.type_url, FEATURES_TYPE);
+            let features: serde_json::Value = serde_json::from_slice(&features.value).expect("JSON");
+            assert_eq!(features["linux"]["mountExtensions"]["idmap"]["enabled"], true);
         }
     }
 
