@@ -4,9 +4,10 @@
 //! the file is part of what it tells.
 
 use crate::wait::{until, within};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -31,9 +32,10 @@ impl Pipe {
     pub(crate) fn new(path: PathBuf) -> Self {
         fifo(&path);
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let (from, into) = (path.clone(), Arc::clone(&heard));
-        // The opening blocks until somebody writes, so it belongs to the thread.
-        thread::spawn(move || listen(&from, &into));
+        let into = Arc::clone(&heard);
+        // Open before anybody writes: a container may have ended before the thread first runs.
+        let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).expect("open a FIFO");
+        thread::spawn(move || listen(File::from(reader), &into));
         Self { path, heard }
     }
 
@@ -78,7 +80,7 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        // A container that was never created leaves the thread in its open: a writer that comes and goes frees it.
+        // A container that was never created leaves the thread waiting: a writer that comes and goes frees it.
         drop(open(&self.path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()));
         let _gone = fs::remove_file(&self.path);
     }
@@ -119,11 +121,15 @@ impl Drop for Input {
     }
 }
 
-fn listen(path: &Path, heard: &Mutex<Heard>) {
+fn listen(mut reader: File, heard: &Mutex<Heard>) {
     let mut part = [0; 8192];
-    let Ok(mut file) = File::open(path) else { return };
     loop {
-        let read = file.read(&mut part).unwrap_or(0);
+        // A FIFO that nobody has written to yet is not at its end, though a read would say so.
+        let _ready = poll(&mut [PollFd::new(&reader, PollFlags::IN)], None);
+        let read = match reader.read(&mut part) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
+            read => read.unwrap_or(0),
+        };
         let mut heard = heard.lock().unwrap();
         if read == 0 {
             heard.ended = true;

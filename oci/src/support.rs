@@ -11,11 +11,14 @@
 //!
 //! The versions stand for their lines; the tests name the patch releases.
 
+mod rules;
+
 use std::fmt;
 
 use crate::WasmMedia;
 use crate::choose::host_architecture;
 use crate::document::Platform;
+use rules::{RULES, Rule};
 
 /// Where in the image the Wasm is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,13 +84,13 @@ pub enum Client {
     Ctr,
     /// A client of containerd's API that unpacks the layers and writes the spec itself.
     Api,
-    /// Kubernetes: pulled from a registry and started through CRI.
+    /// Kubernetes: pulled from a registry and started through the CRI.
     Cri,
-    /// `docker load` and `docker run`, Docker's own image store up to 28, containerd's from 29.
-    Docker,
+    /// Kubernetes without a registry: `ctr --namespace k8s.io image import` on the node, started through the CRI.
+    Imported,
 }
 
-/// A client at a version: of containerd for all but Docker.
+/// A client at a version of containerd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The client.
@@ -108,7 +111,7 @@ pub enum Verdict {
 }
 
 /// Every place of the table, in the order of its columns.
-pub const PLACES: [Place; 14] = [
+pub const PLACES: [Place; 16] = [
     place(Client::Ctr, "1.6"),
     place(Client::Ctr, "1.7"),
     place(Client::Ctr, "2.1"),
@@ -121,123 +124,33 @@ pub const PLACES: [Place; 14] = [
     place(Client::Cri, "1.7"),
     place(Client::Cri, "2.1"),
     place(Client::Cri, "2.3"),
-    place(Client::Docker, "20-28"),
-    place(Client::Docker, "29"),
-];
-
-/// One row: which forms at which places, and what becomes of them.
-struct Rule {
-    form: fn(&Form) -> bool,
-    client: Client,
-    /// None means all.
-    versions: &'static [&'static str],
-    verdict: Verdict,
-}
-
-const ONE: &[&str] = &["1.6", "1.7"];
-const TWO: &[&str] = &["2.1", "2.3"];
-const ALL: &[&str] = &[];
-
-/// The first row that fits decides.
-const RULES: &[Rule] = &[
-    row(
-        Client::Ctr,
-        ALL,
-        Form::wasm_config,
-        Verdict::Refused("ctr makes no container from a configuration of this type"),
-    ),
-    row(
-        Client::Ctr,
-        &["1.6"],
-        Form::layer,
-        Verdict::Refused("it counts the Wasm layer among those to unpack, and finds no diff_id for it"),
-    ),
-    row(
-        Client::Ctr,
-        ALL,
-        Form::foreign_entry,
-        Verdict::With("import it with --local and --platform, run it with --platform"),
-    ),
-    row(
-        Client::Ctr,
-        TWO,
-        Form::wasm_platform,
-        Verdict::With("import it with --local and --platform, run it with --platform"),
-    ),
-    row(
-        Client::Ctr,
-        ONE,
-        Form::wasm_entry,
-        Verdict::With("import it with --platform, run it with --platform"),
-    ),
-    row(
-        Client::Cri,
-        TWO,
-        Form::wasm_config,
-        Verdict::Refused("containerd 2 makes no container from a configuration of this type"),
-    ),
-    row(
-        Client::Cri,
-        ALL,
-        Form::foreign_entry,
-        Verdict::Refused("no entry of the index is for the node's platform"),
-    ),
-    row(
-        Client::Cri,
-        ALL,
-        Form::wasm_entry,
-        Verdict::Refused("no entry of the index is for the node's platform"),
-    ),
-    row(
-        Client::Cri,
-        ONE,
-        Form::wasm_config,
-        Verdict::With("name the command in the pod: the configuration has none"),
-    ),
-    row(Client::Api, ALL, Form::wasm_config, Verdict::With("name the command: the configuration has none")),
-    row(
-        Client::Docker,
-        &["20-28"],
-        Form::layer,
-        Verdict::Refused("Docker's own image store takes layers of files only"),
-    ),
-    row(
-        Client::Docker,
-        &["20-28"],
-        Form::wasm_platform,
-        Verdict::Refused("Docker's own image store takes images for its own system only"),
-    ),
-    row(
-        Client::Docker,
-        &["29"],
-        Form::wasm_config,
-        Verdict::Refused("Docker makes no container from a configuration of this type"),
-    ),
-    row(Client::Docker, ALL, Form::foreign_entry, Verdict::With("run it with --platform")),
-    row(Client::Docker, ALL, Form::wasm_platform, Verdict::With("run it with --platform")),
+    place(Client::Imported, "1.6"),
+    place(Client::Imported, "1.7"),
+    place(Client::Imported, "2.1"),
+    place(Client::Imported, "2.3"),
 ];
 
 const fn place(client: Client, version: &'static str) -> Place {
     Place { client, version }
 }
 
-const fn row(
-    client: Client,
-    versions: &'static [&'static str],
-    form: fn(&Form) -> bool,
-    verdict: Verdict,
-) -> Rule {
-    Rule { form, client, versions, verdict }
-}
-
 /// What becomes of a form at one place.
 #[must_use]
 pub fn verdict(form: &Form, place: Place) -> Verdict {
-    let fits = |rule: &&Rule| {
+    rule(form, place).map_or(Verdict::Runs, |rule| rule.verdict)
+}
+
+/// What the client says about a form that does not run at this place, or not without more ado.
+#[must_use]
+pub fn words(form: &Form, place: Place) -> Option<&'static str> {
+    rule(form, place).map(|rule| rule.words)
+}
+
+fn rule(form: &Form, place: Place) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| {
         let here = rule.versions.is_empty() || rule.versions.contains(&place.version);
         rule.client == place.client && here && (rule.form)(form)
-    };
-    RULES.iter().find(fits).map_or(Verdict::Runs, |rule| rule.verdict)
+    })
 }
 
 /// What becomes of a form at every place, in the order of [`PLACES`].
@@ -290,20 +203,28 @@ impl Form {
         self.config == ConfigKind::Wasm
     }
 
-    fn wasm_platform(&self) -> bool {
-        self.target() == Target::Wasm
+    /// A Wasm layer, and nothing else.
+    fn bare_layer(&self) -> bool {
+        self.layer() && !self.files
     }
 
-    fn indexed(&self) -> bool {
-        self.wrapping != Wrapping::Manifest
+    fn layer_files(&self) -> bool {
+        self.layer() && self.files
     }
 
-    fn wasm_entry(&self) -> bool {
-        self.indexed() && self.wasm_platform()
+    /// Files that the configuration does not count.
+    fn lost_files(&self) -> bool {
+        self.wasm_config() && self.files
     }
 
-    fn foreign_entry(&self) -> bool {
-        self.indexed() && self.target() == Target::Foreign
+    /// Files that the configuration counts, for a Wasm platform.
+    fn wasm_files(&self) -> bool {
+        self.target() == Target::Wasm && self.files && !self.wasm_config()
+    }
+
+    /// The one entry of an index, for another platform than the node's.
+    fn other_entry(&self) -> bool {
+        self.wrapping != Wrapping::Manifest && self.target() != Target::Host
     }
 }
 
@@ -352,7 +273,7 @@ impl fmt::Display for Client {
             Self::Ctr => "ctr",
             Self::Api => "API",
             Self::Cri => "CRI",
-            Self::Docker => "Docker",
+            Self::Imported => "CRI (imported)",
         })
     }
 }
@@ -386,19 +307,11 @@ mod tests {
 
     #[test]
     fn every_row_decides_something() {
-        let mut used = vec![false; RULES.len()];
-        for form in Form::all() {
-            for place in PLACES {
-                let first = RULES.iter().position(|rule| {
-                    rule.client == place.client
-                        && (rule.versions.is_empty() || rule.versions.contains(&place.version))
-                        && (rule.form)(&form)
-                });
-                if let Some(first) = first {
-                    used[first] = true;
-                }
-            }
+        let forms = Form::all();
+        for (number, row) in RULES.iter().enumerate() {
+            let decides = |form, place| rule(form, place).is_some_and(|first| std::ptr::eq(first, row));
+            let used = forms.iter().any(|form| PLACES.into_iter().any(|place| decides(form, place)));
+            assert!(used, "row {number}");
         }
-        assert!(used.iter().all(|used| *used), "{used:?}");
     }
 }

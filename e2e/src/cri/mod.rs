@@ -38,7 +38,7 @@ use tonic_prost::ProstCodec;
 pub const NAMESPACE: &str = "k8s.io";
 
 /// The image of every pod's own container, which sleeps.
-const SANDBOX_IMAGE: &str = "docker.io/library/pause:wasm";
+pub const SANDBOX_IMAGE: &str = "docker.io/library/pause:wasm";
 
 /// The handler of a pod that is ours, as a RuntimeClass names it.
 const HANDLER: &str = "wasm";
