@@ -182,6 +182,35 @@ fn packed_layers_are_copied_as_they_are_and_their_diff_ids_are_found() {
 }
 
 #[test]
+fn a_layer_that_is_not_unpacked_here_keeps_the_diff_id_that_it_is_said_to_have() {
+    const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+    let (first, second) = (Digest::of(b"first"), Digest::of(b"second"));
+    for (diff_ids, kept) in [
+        (vec![first], Some(first)),
+        // Wasm counted, as some builders do.
+        (vec![second, first], Some(first)),
+        (vec![], None),
+    ] {
+        let mut raw = Raw::default();
+        let wasm = raw.add("application/wasm", MODULE.to_vec());
+        let packed = raw.add(ZSTD, b"\x28\xb5\x2f\xfd and more".to_vec());
+        let rootfs = json!({"type": "layers", "diff_ids": diff_ids});
+        let config = json!({"os": "linux", "config": {"Entrypoint": ["/a"]}, "rootfs": rootfs});
+        let target = raw.image(&config, &[wasm, packed.clone()]);
+        let archive = raw.archive(&target);
+        let Some(kept) = kept else {
+            let store = Store::open(archive.path()).unwrap();
+            let image = store.image(&store.images().unwrap()[0]).unwrap();
+            let refused = portable(&store, &image, &everywhere()).unwrap_err().to_string();
+            assert!(refused.contains("packed with zstd"), "{refused}");
+            continue;
+        };
+        let (config, manifest, _) = opened(converted(archive.path()).path());
+        assert_eq!((&manifest["layers"][0], &config["rootfs"]["diff_ids"][0]), (&packed, &json!(kept)));
+    }
+}
+
+#[test]
 fn dockers_archive_is_read_as_an_image() {
     let layer = tar(&[("app.wasm", MODULE)]);
     let config = json!({"os": "linux", "architecture": "amd64", "config": {"Entrypoint": ["/app.wasm"]}});

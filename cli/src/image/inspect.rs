@@ -34,6 +34,8 @@ pub(super) struct Seen {
     pub(super) media_type: String,
     pub(super) attested: bool,
     pub(super) manifests: Vec<SeenManifest>,
+    /// What a user of such an index should know.
+    pub(super) note: Option<&'static str>,
     /// Platforms of the index that the file does not hold.
     pub(super) absent: Vec<String>,
     /// The form that decides where it runs: that of this machine's entry, else of the Wasm platform's.
@@ -125,10 +127,19 @@ fn look(store: &Store, named: &Named) -> Result<Seen, ImageError> {
         media_type: named.target.media_type.clone(),
         attested: image.wrapping == Wrapping::Attested,
         manifests,
+        note: note(&image),
         absent: image.absent.iter().map(ToString::to_string).collect(),
         form: form.map(ToString::to_string),
         runs: form.map(runs).unwrap_or_default(),
     })
+}
+
+/// containerd tells the shim the image of a container, and not which of its platforms the user chose.
+fn note(image: &Image) -> Option<&'static str> {
+    let wasm = image.manifests.iter().filter(|manifest| manifest.platform.architecture.starts_with("wasm"));
+    (wasm.count() > 1).then_some(
+        "of layers for several Wasm platforms wasip2 runs, else wasip1, else wasi, whatever --platform says",
+    )
 }
 
 /// The form by which clients judge the image.

@@ -28,6 +28,9 @@ fn image(seen: &Seen) -> String {
     if !seen.absent.is_empty() {
         report.line("not here", &list(&seen.absent));
     }
+    if let Some(note) = seen.note {
+        report.line("note", note);
+    }
     for manifest in &seen.manifests {
         manifest_lines(&mut report, manifest);
     }

@@ -16,8 +16,8 @@ use crate::WasmMedia;
 use crate::document::Descriptor;
 use crate::error::Defect;
 
-/// The largest module that is held in memory; the node's own limit is its administrator's affair.
-pub const MAX_WASM: u64 = 1 << 30;
+/// The largest module that is held in memory: what a node takes, too, unless its administrator wants less.
+pub const MAX_WASM: u64 = 256 << 20;
 /// Enough to see what a file is.
 const HEAD: u64 = 4096;
 
