@@ -34,7 +34,8 @@ impl Pipe {
         let heard = Arc::new(Mutex::new(Heard::default()));
         let into = Arc::clone(&heard);
         // Open before anybody writes: a container may have ended before the thread first runs.
-        let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).expect("open a FIFO");
+        let reader = open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+            .expect("open a FIFO");
         thread::spawn(move || listen(File::from(reader), &into));
         Self { path, heard }
     }
