@@ -191,7 +191,10 @@ fn ctr_gives_it_a_root_of_its_own() {
         for name in ["/file", "/guest.wasm"] {
             let output = ctr_run(&node, image.name(), more, &["/guest.wasm", name]);
             let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(0), "{more:?} {name}: {said}");
+            // The overlay of containerd 1.6 knows no maps: its root stays the host's, and shut.
+            let shut = !more.is_empty() && node.version().starts_with("1.6");
+            let expected = if shut { ACCESS } else { 0 };
+            assert_eq!(output.status.code(), Some(expected.cast_signed()), "{more:?} {name}: {said}");
         }
     }
 }
