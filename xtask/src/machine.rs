@@ -26,6 +26,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How many times longer tests wait in a guest: an emulated processor is slow, and its machine may be busy.
+const PATIENCE: u32 = 6;
+
 /// Which tests.
 #[derive(clap::Args)]
 pub(crate) struct Tests {
@@ -212,6 +215,7 @@ fn common(root: &mut Root, version: &str, dist: &Path) -> Result<(), Error> {
 fn environment(version: &str) -> String {
     format!(
         "export PINNACE_TOOLS=/pinnace/tools PINNACE_DIST=/pinnace/dist PINNACE_CONTAINERD={version}\n\
+         export PINNACE_PATIENCE={PATIENCE}\n\
          export PAGER=cat SYSTEMD_PAGER= PATH=/pinnace/dist:/pinnace/tools:/pinnace/tools/containerd-{version}/bin:$PATH\n"
     )
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 const SUITE: &str = "bookworm";
 
 /// The modules of the kernel that are wanted, below `kernel/`, in the order of their loading.
-const MODULES: [&str; 1] = ["fs/overlayfs/overlay.ko"];
+const MODULES: [&str; 2] = ["fs/overlayfs/overlay.ko", "drivers/block/loop.ko"];
 
 /// The packages of a guest. To be named anew when the packages change: the cache is known by the name.
 const GUEST: (&str, [&str; 4]) =
