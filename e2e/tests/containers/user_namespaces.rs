@@ -5,7 +5,7 @@ use pinnace_conformance::guests;
 use pinnace_e2e::{Code, Container, Draft, Node, PINNACE, cost, until};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
