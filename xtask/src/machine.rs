@@ -29,6 +29,9 @@ use std::time::Duration;
 /// How many times longer tests wait in a guest: an emulated processor is slow, and its machine may be busy.
 const PATIENCE: u32 = 6;
 
+/// How many seconds a guest may take: everything in it takes half of them on two busy processors.
+const LIMIT: u64 = 3600;
+
 /// Which tests.
 #[derive(clap::Args)]
 pub(crate) struct Tests {
@@ -70,7 +73,7 @@ struct Machine {
     #[arg(long, value_name = "DIR")]
     dist: Option<PathBuf>,
     /// End it after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    #[arg(long, value_name = "SECONDS", default_value_t = LIMIT)]
     limit: u64,
 }
 
@@ -101,6 +104,12 @@ pub(crate) fn test(options: &Tests) -> Result<(), Error> {
         options.machine.boot(systemd, &programs, &job, false)?;
     }
     Ok(())
+}
+
+/// All tests on all machines.
+pub(crate) fn full() -> Result<(), Error> {
+    let machine = Machine { systemd: None, containerd: None, dist: None, limit: LIMIT };
+    test(&Tests { machine, full: true, filter: None })
 }
 
 fn suites(systemd: Option<Cgroups>) -> &'static [suite::Suite] {

@@ -11,13 +11,14 @@
 //! ```
 //!
 //! A test whose matrix is too long for each commit asks `pinnace_e2e::places::full()` and takes a sample without it;
-//! so none is skipped, and there is one list of tests. What needs another machine has a place in [`full`].
+//! so none is skipped, and there is one list of tests. What needs another machine runs in a
+//! guest ([`machine`]).
 
 use crate::demo::{self, on};
 use crate::error::Error;
 use crate::run::{self, say};
 use crate::tools::Tools;
-use crate::{paths, programs, tools};
+use crate::{machine, paths, programs, tools};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ use std::process::Command;
 
 /// Test targets of `e2e` that need several versions at once.
 const ONCE: [&str; 1] = ["upgrade"];
+
+/// The one that needs a machine booted with systemd, which `cargo xtask test-cgroup2` boots.
+const ELSEWHERE: &str = "systemd";
 
 /// What to leave out while working on one thing.
 #[derive(clap::Args, Default)]
@@ -76,7 +80,8 @@ pub(crate) fn test(options: &Options) -> Result<(), Error> {
 
 /// Runs everything there is.
 pub(crate) fn full() -> Result<(), Error> {
-    test(&Options { full: true, ..Options::default() })
+    test(&Options { full: true, ..Options::default() })?;
+    machine::full()
 }
 
 fn unit(filter: Option<&str>) -> Result<(), Error> {
@@ -144,6 +149,7 @@ fn targets() -> Result<Vec<String>, Error> {
     let entries = fs::read_dir(&dir).map_err(Error::file("read", &dir))?;
     let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let mut targets: Vec<_> = entries.flatten().filter_map(|entry| stem(entry.path())).collect();
+    targets.retain(|target| target != ELSEWHERE);
     targets.sort();
     Ok(targets)
 }

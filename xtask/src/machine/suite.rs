@@ -8,32 +8,36 @@ use std::path::PathBuf;
 
 /// The tests of one program.
 pub(super) struct Suite {
-    package: &'static str,
+    /// The packages as `cargo xtask test` selects them: with others, features would be others and all be built anew.
+    packages: &'static [&'static str],
     /// The test target.
     pub(super) target: &'static str,
     /// Only tests whose name begins so; all, if there are none.
     pub(super) fast: &'static [&'static str],
 }
 
+const CRATES: [&str; 3] = ["--workspace", "--exclude", "pinnace-e2e"];
+const E2E: [&str; 2] = ["--package", "pinnace-e2e"];
+
 /// What runs without systemd.
 pub(super) const UNIFIED: [Suite; 2] = [
-    Suite { package: "pinnace-shim", target: "cgroups_root", fast: &[] },
+    Suite { packages: &CRATES, target: "cgroups_root", fast: &[] },
     Suite {
-        package: "pinnace-e2e",
+        packages: &E2E,
         target: "containers",
         fast: &["stats::", "memory::", "lifecycle::", "crash::", "cgroups::"],
     },
 ];
 
 /// What runs in a booted Debian.
-pub(super) const SYSTEMD: [Suite; 1] = [Suite { package: "pinnace-e2e", target: "systemd", fast: &[] }];
+pub(super) const SYSTEMD: [Suite; 1] = [Suite { packages: &E2E, target: "systemd", fast: &[] }];
 
 impl Suite {
     /// Builds the program.
     pub(super) fn build(&self) -> Result<PathBuf, Error> {
-        say(format!("build the tests {} of {}", self.target, self.package));
+        say(format!("build the tests {}", self.target));
         let mut cargo = run::cargo();
-        cargo.args(["test", "--no-run", "--locked", "--package", self.package, "--test", self.target]);
+        cargo.args(["test", "--no-run", "--locked", "--test", self.target]).args(self.packages);
         run::loud(&mut cargo)?;
         // A second time, for the answer: the first showed its progress.
         let answer = run::captured(cargo.args(["--quiet", "--message-format=json"]))?;
