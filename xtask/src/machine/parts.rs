@@ -37,6 +37,12 @@ pub(super) fn bring() -> Result<Parts, Error> {
             remedy: "there is one for x86_64 only; run this there".to_owned(),
         });
     }
+    if !apt::here() {
+        return Err(Error::Missing {
+            what: "apt-get or dpkg-deb, which bring a guest's kernel and its systemd,".to_owned(),
+            remedy: "run this on Debian".to_owned(),
+        });
+    }
     let debian = apt::closure(GUEST.0, SUITE, &GUEST.1, &[])?;
     let kernel = beginning(&debian.join("boot"), "vmlinuz-")?;
     let modules = beginning(&debian.join("lib/modules"), "")?.join("kernel");
@@ -47,6 +53,12 @@ pub(super) fn bring() -> Result<Parts, Error> {
 pub(super) fn qemu() -> Result<Command, Error> {
     if let Some(installed) = paths::which("qemu-system-x86_64") {
         return Ok(run::program(installed));
+    }
+    if !apt::here() {
+        return Err(Error::Missing {
+            what: "qemu-system-x86_64".to_owned(),
+            remedy: "install it and put it on PATH".to_owned(),
+        });
     }
     let prefix = apt::closure("qemu", SUITE, &["qemu-system-x86"], &[])?;
     Ok(super::qemu::unpacked(&prefix))

@@ -25,7 +25,7 @@ pub(super) struct Unpacked {
 }
 
 /// Whether this machine has apt.
-pub(super) fn here() -> bool {
+pub(crate) fn here() -> bool {
     paths::which("apt-get").is_some() && paths::which("dpkg-deb").is_some()
 }
 
