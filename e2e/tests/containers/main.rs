@@ -9,6 +9,7 @@ mod events;
 mod grouping;
 mod handlers;
 mod hostile;
+mod identity;
 mod image_forms;
 mod lifecycle;
 mod logger;

@@ -1,20 +1,37 @@
 //! Which file is it? So that a module in a root filesystem is not hashed again at each start.
 //!
+//! ```text
+//!  known by its identity ───────────────────────────────────────────▶ the digest it had
+//!  else: written back ─▶ hashed ─▶ still the same identity? ─▶ the digest, remembered until the next boot
+//!                                    no, or none ────────────▶ the digest
+//! ```
+//!
 //! An identity is (device, inode, size, mtime, ctime). The kernel alone sets a ctime, so a file that was
-//! changed has another one, unless the change fell into the same tick of its clock: hence only files that have
-//! been still for two seconds have an identity. A device's number must mean the same device tomorrow, which
-//! numbers of tmpfs, overlay and network mounts do not (a new tmpfs was seen with the number of an overlay that
-//! was gone): hence only file systems on a block device, and only until the next boot.
+//! changed has another one, with these exceptions, which have no identity:
+//!
+//! - A change in the same tick of the kernel's clock: only files that have been still for two seconds have one.
+//! - A change through a shared mapping moves the ctime only when it makes a clean page dirty. So the file is written
+//!   back before it is hashed: what is changed later finds clean pages.
+//! - Another file system with the same device number: numbers of tmpfs, overlay and network mounts are used again
+//!   (a new tmpfs was seen with the number of an overlay that was gone), and so are those of loop devices and disks
+//!   that come and go; two images made by the same recipe agree in everything else. Hence only the file systems
+//!   that hold `/` and the cache itself: who takes these away takes the cache away too, or reboots.
+//! - A ctime that somebody wrote to the disk behind the kernel's back: of those two file systems nobody does.
 //!
 //! An overlay shows one device for all its files and the inode of the layer's file; with all layers on one
 //! file system the pair is unique, but for a file copied up, which keeps the inode of its origin. Such a copy is
-//! younger than the upper directory, so in an overlay only files older than that have an identity.
+//! younger than the upper directory, so in an overlay only files older than that have an identity. Its sizes and times
+//! are those of the layer's file, unless that has its content in yet another layer (`metacopy`): such overlays
+//! have none. Its files cannot be written back through it; the kernel leaves it open what happens when somebody
+//! changes a layer in use, and a change by any call but a mapping that was dirty before is seen all the same.
 
-use crate::{Cache, Digest};
+use crate::{Cache, CacheError, Digest, hash_file};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Stat, StatxFlags, fstat, fstatfs, readlinkat, stat, statfs, statx, symlinkat,
+    AtFlags, CWD, FileType, Stat, StatxFlags, fdatasync, fstat, fstatfs, readlinkat, stat, statfs, statx,
+    symlinkat,
 };
 use std::{
+    fs,
     os::fd::AsFd,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -36,7 +53,7 @@ pub enum Layers<'a> {
 
 /// A file that can be known again until the next boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity(String);
+struct Identity(String);
 
 /// How long a file must have been left alone.
 const STILL_SECONDS: i64 = 2;
@@ -48,9 +65,9 @@ const LASTING: [i64; 3] = [0xEF53, 0x5846_5342, 0xF2F5_2010];
 const OVERLAY: i64 = 0x794c_7630;
 
 impl Identity {
-    /// The identity of an open file in a root filesystem, if it has one.
-    #[must_use]
-    pub fn of(file: impl AsFd, layers: Layers<'_>) -> Option<Self> {
+    /// The identity of an open file in a root filesystem, if it has one. `certain` are the devices whose numbers mean
+    /// the same until the next boot.
+    fn of(file: impl AsFd, layers: Layers<'_>, certain: &[u64]) -> Option<Self> {
         let seen = fstat(&file).ok()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() as i64;
         if FileType::from_raw_mode(seen.st_mode) != FileType::RegularFile
@@ -60,20 +77,33 @@ impl Identity {
         }
         let kind = fstatfs(&file).ok()?.f_type as i64;
         let device = match layers {
-            Layers::Plain => (LASTING.contains(&kind)).then_some(seen.st_dev)?,
+            Layers::Plain => LASTING.contains(&kind).then_some(seen.st_dev)?,
             Layers::Overlay { lower, upper } => {
-                let device = one_device(lower, upper).filter(|_| kind == OVERLAY)?;
+                let device = one_device(lower, upper).filter(|_| kind == OVERLAY && !metacopy())?;
                 if upper.is_some_and(|upper| !is_older(&seen, upper)) {
                     return None;
                 }
                 device
             }
         };
-        Some(Self(format!(
-            "known-{device:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
-            seen.st_ino, seen.st_size, seen.st_mtime, seen.st_mtime_nsec, seen.st_ctime, seen.st_ctime_nsec
-        )))
+        certain.contains(&device).then(|| {
+            Self(format!(
+                "known-{device:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
+                seen.st_ino,
+                seen.st_size,
+                seen.st_mtime,
+                seen.st_mtime_nsec,
+                seen.st_ctime,
+                seen.st_ctime_nsec
+            ))
+        })
     }
+}
+
+/// Whether overlays keep a file's times apart from its content unless they are told not to.
+fn metacopy() -> bool {
+    // No such file: a kernel that cannot.
+    fs::read("/sys/module/overlay/parameters/metacopy").is_ok_and(|value| value.starts_with(b"Y"))
 }
 
 /// The device all layers share, if they do and it lasts.
@@ -94,15 +124,45 @@ fn is_older(file: &Stat, directory: &Path) -> bool {
 }
 
 impl Cache {
+    /// The digest of a file of at most `max` bytes in a root filesystem: remembered, or made by reading it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is too large. `name` is what messages call it.
+    pub fn digest_of(
+        &self,
+        file: impl AsFd,
+        layers: Layers<'_>,
+        max: u64,
+        name: &str,
+    ) -> Result<Digest, CacheError> {
+        let certain = self.certain_devices();
+        let known = Identity::of(&file, layers, &certain);
+        if let Some(digest) = known.as_ref().and_then(|identity| self.known_digest(identity)) {
+            return Ok(digest);
+        }
+        let before = known.filter(|_| fdatasync(&file).is_ok());
+        let (digest, _) = hash_file(&file, max, name)?;
+        if let Some(identity) = before
+            && Identity::of(&file, layers, &certain).as_ref() == Some(&identity)
+        {
+            self.remember_digest(&identity, digest);
+        }
+        Ok(digest)
+    }
+
+    /// The devices whose numbers mean the same until the next boot.
+    fn certain_devices(&self) -> Vec<u64> {
+        [stat("/"), fstat(self.artifacts())].into_iter().flatten().map(|seen| seen.st_dev).collect()
+    }
+
     /// The digest a file had when it was last hashed, if that is remembered.
-    #[must_use]
-    pub fn known_digest(&self, file: &Identity) -> Option<Digest> {
+    fn known_digest(&self, file: &Identity) -> Option<Digest> {
         let text = readlinkat(self.state(), &file.0, Vec::with_capacity(80)).ok()?;
         text.to_str().ok()?.parse().ok()
     }
 
     /// Remembers a file's digest until the next boot. It is best effort.
-    pub fn remember_digest(&self, file: &Identity, digest: Digest) {
+    fn remember_digest(&self, file: &Identity, digest: Digest) {
         // A link's text is written and read in one call each, so there is no half of one.
         let _ = symlinkat(digest.to_string(), self.state(), &file.0);
     }
@@ -112,22 +172,48 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::store::tests::cache;
-    use std::fs::{self, File};
+    use std::fs::File;
+
+    /// The device of a file, as one that is certain.
+    fn everywhere(file: impl AsFd) -> [u64; 1] {
+        [fstat(file).unwrap().st_dev]
+    }
+
+    #[test]
+    fn a_device_that_may_be_another_tomorrow_gives_no_identity() {
+        let shell = File::open("/bin/sh").unwrap();
+        let [device] = everywhere(&shell);
+        assert_eq!(Identity::of(&shell, Layers::Plain, &[]), None);
+        assert_eq!(Identity::of(&shell, Layers::Plain, &[device + 1]), None);
+    }
+
+    #[test]
+    fn a_file_that_changes_is_never_taken_for_what_it_was() {
+        let place = cache(u64::MAX);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for text in ["one", "two", "six"] {
+            fs::write(file.path(), text).unwrap();
+            let digest = place.cache.digest_of(&file, Layers::Plain, 10, "it").unwrap();
+            assert_eq!(digest, hash_file(&file, 10, "it").unwrap().0);
+        }
+        assert!(place.cache.digest_of(&file, Layers::Plain, 2, "it").is_err());
+    }
 
     #[test]
     fn a_file_that_was_just_written_has_no_identity() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(Identity::of(&file, Layers::Plain), None);
+        assert_eq!(Identity::of(&file, Layers::Plain, &everywhere(&file)), None);
     }
 
     #[test]
     fn only_lasting_file_systems_give_identities() {
         for path in ["/proc/version", "/dev/null", "/etc"] {
-            assert_eq!(Identity::of(File::open(path).unwrap(), Layers::Plain), None, "{path}");
+            let file = File::open(path).unwrap();
+            assert_eq!(Identity::of(&file, Layers::Plain, &everywhere(&file)), None, "{path}");
         }
         let shell = File::open("/bin/sh").unwrap();
         let overlay = Layers::Overlay { lower: &[Path::new("/usr")], upper: None };
-        assert_eq!(Identity::of(&shell, overlay), None, "it is on no overlay");
+        assert_eq!(Identity::of(&shell, overlay, &everywhere(&shell)), None, "it is on no overlay");
     }
 
     #[test]

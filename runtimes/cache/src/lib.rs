@@ -46,7 +46,7 @@ pub use compile::Compiler;
 pub use digest::{Digest, hash_file};
 pub use error::CacheError;
 pub use evict::Entry;
-pub use identity::{Identity, Layers};
+pub use identity::Layers;
 pub use input::Input;
 pub use key::Key;
 pub use obtain::obtain;

@@ -9,7 +9,7 @@
 //! the one thing the server has a second thread for, as long as it lasts.
 
 use super::host::Host;
-use pinnace_cache::{Artifact, Cache, CacheError, Digest, Identity, Input, Key, Layers};
+use pinnace_cache::{Artifact, Cache, CacheError, Digest, Input, Key, Layers};
 use pinnace_node::{Config, FingerprintError, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use std::ffi::CString;
@@ -77,7 +77,7 @@ impl<'a> Compiler<'a> {
     pub(super) async fn artifact(&self, name: &str, source: Source<'_>) -> Result<Artifact, CompileError> {
         let max = self.config.module.max_bytes.get();
         let digest = match source {
-            Source::File(file, layers) => self.digest(file, layers, max, name)?,
+            Source::File(file, layers) => self.host.cache.digest_of(file, layers, max, name)?,
             Source::Layer(_, layer) => Digest(*layer.digest.bytes()),
         };
         let key = Key::new(digest, &self.fingerprint);
@@ -90,19 +90,6 @@ impl<'a> Compiler<'a> {
         };
         log::info!("compiling {name} for {}", self.engine);
         self.compile(input).await
-    }
-
-    /// Hashes a file, unless it is known to be one that was hashed before.
-    fn digest(&self, file: &File, layers: Layers<'_>, max: u64, name: &str) -> Result<Digest, CompileError> {
-        let identity = Identity::of(file, layers);
-        if let Some(digest) = identity.as_ref().and_then(|identity| self.host.cache.known_digest(identity)) {
-            return Ok(digest);
-        }
-        let (digest, _) = pinnace_cache::hash_file(file, max, name)?;
-        if let Some(identity) = identity {
-            self.host.cache.remember_digest(&identity, digest);
-        }
-        Ok(digest)
     }
 
     async fn fetch(
