@@ -27,7 +27,9 @@ fn run_in(node: &Node, root: &Path) -> i32 {
     let mut ctr = node.ctr();
     ctr.args(["run", "--rm", "--runtime", PINNACE, "--cgroup", &cgroup, "--rootfs"]).arg(root);
     let output = ctr.args([&id, "/guest.wasm"]).output().expect("start ctr");
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    // An error of its own would look like a guest that ended with 1; warnings about the node do not matter.
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("ctr: "), "{said}");
     output.status.code().expect("an exit code")
 }
 
