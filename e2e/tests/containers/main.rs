@@ -3,6 +3,7 @@
 //! `PINNACE_CONTAINERD` names the version; `cargo xtask test` runs everything once for each.
 
 mod bad_input;
+mod cgroups;
 mod configuration;
 mod crash;
 mod events;

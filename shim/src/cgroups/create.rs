@@ -13,7 +13,7 @@
 //! memory, it does not matter which server made it, or whether that one still lives.
 
 use super::discover::{Layout, Tree};
-use super::{Cgroup, CgroupError, CgroupPath, Controller, Hierarchies, files};
+use super::{Cgroup, CgroupError, CgroupPath, Controller, Hierarchies, files, systemd};
 use rustix::fs::{Mode, XattrFlags, mkdirat, setxattr};
 use rustix::io::Errno;
 
@@ -29,6 +29,9 @@ impl Cgroup {
     /// One that exists and has no process is taken as it is; [`Cgroup::remove`] removes it like our own.
     pub fn create(hierarchies: &Hierarchies, cgroups_path: &str) -> Result<Self, CgroupError> {
         let cgroup = Self::open(hierarchies, cgroups_path)?;
+        if cgroup.is_scope() {
+            systemd::required()?;
+        }
         let mut made = Vec::with_capacity(hierarchies.trees().len());
         match cgroup.make(&mut made) {
             Ok(()) => Ok(cgroup),

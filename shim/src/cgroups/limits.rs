@@ -28,13 +28,21 @@ const SHARES: std::ops::RangeInclusive<u64> = 2..=262_144;
 const QUOTA: i64 = 1000;
 const PERIOD: std::ops::RangeInclusive<u64> = 1000..=1_000_000;
 
+/// Refuses what no machine takes, before anything is made.
+///
+/// # Errors
+/// With the first such limit.
+pub fn check(resources: &LinuxResources) -> Result<(), CgroupError> {
+    refuse_unknown(resources)?;
+    refuse_quota(resources)
+}
+
 impl Cgroup {
     /// Puts the spec's limits in force; also those of an update.
     pub fn limit(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
         let asked = asked(resources);
         let unified = resources.unified().iter().flatten();
-        refuse_unknown(resources)?;
-        refuse_quota(resources)?;
+        check(resources)?;
         if asked.is_empty() && unified.clone().next().is_none() {
             return Ok(());
         }

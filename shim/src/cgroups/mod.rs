@@ -44,6 +44,7 @@ pub use controller::Controller;
 pub use discover::Hierarchies;
 pub use driver::agree;
 pub use error::CgroupError;
+pub use limits::check;
 pub use members::Join;
 pub use path::{CgroupPath, default_path};
 pub use stats::{

@@ -65,14 +65,15 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let spec = bundle.spec()?;
     let process = bundle.process(&spec)?;
     let config = host.config(&request.options)?;
+    cgroups::agree(config.systemd_cgroup, &cgroups_path(&host.namespace, &request.id, &spec))?;
+    limits(&spec).map_or(Ok(()), cgroups::check)?;
     let users = Users::of(&spec, process)?;
     let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs(), users.as_ref())?;
     let layers = root::Layers::of(&request.rootfs);
     // While containerd answers about the image, the place is made, and its logger gets ready.
     let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
-    let systemd = config.systemd_cgroup;
     let make = async {
-        let mut place = Place::make(host, request, &spec, users, systemd)?;
+        let mut place = Place::make(host, request, &spec, users)?;
         place.stdio.ready().await?;
         Ok(place)
     };
@@ -143,11 +144,10 @@ impl Place {
         request: &CreateRequest,
         spec: &Spec,
         users: Option<Users>,
-        systemd: Option<bool>,
     ) -> Result<Self, SpawnFailure> {
         let mounts = mounts::mounts(spec, users.as_ref())?;
         let namespaces = Namespaces::of(spec, users)?;
-        let cgroup = Limited::new(host, &request.id, spec, systemd)?;
+        let cgroup = Limited::new(host, &request.id, spec)?;
         let memory_limits = cgroup.0.memory_limit_files();
         let entrance = cgroup.0.join()?;
         let stdio = Stdio::open(&request.stdio, Owner { namespace: &host.namespace, id: &request.id })?;
@@ -170,9 +170,8 @@ fn limits(spec: &Spec) -> Option<&LinuxResources> {
 struct Limited(Cgroup, bool);
 
 impl Limited {
-    fn new(host: &Host, id: &str, spec: &Spec, systemd: Option<bool>) -> Result<Self, SpawnFailure> {
+    fn new(host: &Host, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
         let path = cgroups_path(&host.namespace, id, spec);
-        cgroups::agree(systemd, &path)?;
         let limited = Self(Cgroup::create(&host.hierarchies, &path)?, false);
         if let Some(limits) = limits(spec) {
             limited.0.limit(limits)?;

@@ -1,6 +1,7 @@
 //! What can fail between us and systemd.
 
 use crate::cgroups::CgroupPath;
+use std::io;
 use std::time::Duration;
 
 /// Why a scope could not be started or stopped.
@@ -13,23 +14,26 @@ pub enum SystemdError {
          set the cgroupfs driver in containerd, the kubelet or dockerd"
     )]
     NotRunning { directory: &'static str },
-    /// Neither its own socket nor the bus answers.
-    #[error("cannot reach systemd, neither by {socket} nor by the system bus: {source}")]
-    Connect { socket: &'static str, source: Box<zbus::Error> },
+    /// Its socket does not answer.
+    #[error("cannot reach systemd by {socket}: {source}")]
+    Connect { socket: &'static str, source: io::Error },
+    /// The connection broke.
+    #[error("lost the connection to systemd while it was asked about {unit}: {source}")]
+    Lost { unit: String, source: io::Error },
+    /// No message of D-Bus.
+    #[error("systemd sent what is no message while it was asked about {unit}: report this")]
+    Malformed { unit: String },
     /// A unit of this name is alive: another container's.
     #[error(
         "systemd has a unit {unit} already: give every container a cgroupsPath of its own, or stop the unit"
     )]
     Exists { unit: String },
     /// systemd refuses, and says why.
-    #[error("systemd refuses {method} of {unit}: {source}")]
-    Refused { method: &'static str, unit: String, source: Box<zbus::Error> },
+    #[error("systemd refuses {method} of {unit}: {reason} ({name})")]
+    Refused { method: &'static str, unit: String, name: String, reason: String },
     /// The job came to another end than done.
     #[error("systemd's job for {unit} ended as {result:?}: see `journalctl -u {unit}`")]
     Job { unit: String, result: String },
-    /// The connection ended before the job did.
-    #[error("systemd closed the connection before its job for {unit} was done")]
-    Closed { unit: String },
     /// No end of the job in time.
     #[error("systemd did not finish its job for {unit} within {} s: see `systemctl list-jobs`", waited.as_secs())]
     Late { unit: String, waited: Duration },

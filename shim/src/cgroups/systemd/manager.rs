@@ -2,19 +2,17 @@
 //!
 //! A connection lives for one container's call and is closed: between calls systemd costs the server nothing, and a
 //! systemd that was re-executed meanwhile nothing to find out. It is systemd's own socket, as `systemctl` of root
-//! uses it: it is there without a dbus-daemon, and with one the message passes through one process less. The man
-//! page calls that socket private, so the bus is the way when it is not there.
+//! uses it: it is there without a dbus-daemon, with one the message passes through one process less, and the ends of
+//! jobs are told on it without asking.
 
 use super::SystemdError;
 use super::properties::Property;
-use futures_core::Stream;
-use std::future::poll_fn;
+use super::wire::{self, Message, Writer};
+use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::time::Duration;
-use zbus::connection::Builder;
-use zbus::zvariant::{DynamicType, OwnedObjectPath};
-use zbus::{Connection, MatchRule, Message, MessageStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 /// Exists when systemd is the init of this machine, and only then.
 const BOOTED: &str = "/run/systemd/system";
@@ -23,47 +21,53 @@ const SERVICE: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";
 const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 
-/// How long a job may take; runc waits as long.
+/// How long a call with its job may take; runc waits as long.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a unit of the name may still be there: one that has just died is forgotten a moment later.
 const TRIES: u32 = 8;
-
-/// A properties' part of an auxiliary unit; a scope has none.
-type Auxiliary = (&'static str, Vec<Property>);
+/// The longest line of a greeting.
+const GREETING: usize = 256;
 
 /// A connection to systemd.
-pub(super) struct Manager(Connection);
+#[derive(Debug)]
+pub(super) struct Manager {
+    stream: UnixStream,
+    serial: u32,
+}
 
 impl Manager {
+    /// Whether systemd runs at all; asked before anything is made.
+    pub(super) fn required() -> Result<(), SystemdError> {
+        match Path::new(BOOTED).exists() {
+            true => Ok(()),
+            false => Err(SystemdError::NotRunning { directory: BOOTED }),
+        }
+    }
+
     /// Connects.
     pub(super) async fn connect() -> Result<Self, SystemdError> {
-        if !Path::new(BOOTED).exists() {
-            return Err(SystemdError::NotRunning { directory: BOOTED });
-        }
-        let own = async { Builder::address(format!("unix:path={SOCKET}").as_str())?.p2p().build().await };
-        if let Ok(connection) = own.await {
-            return Ok(Self(connection));
-        }
-        let bus = async { Builder::system()?.build().await };
-        let failed = |source| SystemdError::Connect { socket: SOCKET, source: Box::new(source) };
-        let manager = Self(bus.await.map_err(failed)?);
-        // On the bus systemd tells of jobs only while somebody wants to know.
-        manager.call("Subscribe", &()).await.map_err(failed)?;
-        Ok(manager)
+        Self::required()?;
+        let greeted = tokio::time::timeout(PATIENCE, greet()).await;
+        let stream = greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = stream.map_err(|source| SystemdError::Connect { socket: SOCKET, source })?;
+        Ok(Self { stream, serial: 0 })
     }
 
     /// Starts a scope and waits until it is there.
-    pub(super) async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
-        let none: &[Auxiliary] = &[];
+    pub(super) async fn start(&mut self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
         let mut tries = 0..TRIES;
         loop {
-            match self.job("StartTransientUnit", unit, &(unit, "fail", properties, none)).await {
-                Err(SystemdError::Refused { source, .. }) if is(&source, "UnitExists") => {
+            let mut body = names(&[unit, "fail"]);
+            body.list(8, |list| properties.iter().for_each(|(name, value)| list.property(name, value)));
+            // Units that come along: none.
+            body.list(8, |_| {});
+            match self.job("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, body).await {
+                Err(SystemdError::Refused { name, .. }) if is(&name, "UnitExists") => {
                     let Some(round) = tries.next() else {
                         return Err(SystemdError::Exists { unit: unit.to_owned() });
                     };
                     // One that failed stays until it is reset; one that lives is none of ours to end.
-                    let _ = self.call("ResetFailedUnit", &(unit,)).await;
+                    let _ = self.call("ResetFailedUnit", "s", unit, names(&[unit])).await?;
                     tokio::time::sleep(Duration::from_millis(1 << round)).await;
                 }
                 done => return done,
@@ -72,44 +76,37 @@ impl Manager {
     }
 
     /// Stops a scope and waits until it is gone; one that is gone is fine.
-    pub(super) async fn stop(&self, unit: &str) -> Result<(), SystemdError> {
-        match self.job("StopUnit", unit, &(unit, "replace")).await {
-            Err(SystemdError::Refused { source, .. }) if is(&source, "NoSuchUnit") => Ok(()),
+    pub(super) async fn stop(&mut self, unit: &str) -> Result<(), SystemdError> {
+        match self.job("StopUnit", "ss", unit, names(&[unit, "replace"])).await {
+            Err(SystemdError::Refused { name, .. }) if is(&name, "NoSuchUnit") => Ok(()),
             done => done,
         }
     }
 
     /// Calls a method that answers with a job, and waits for the end of that.
-    async fn job<B>(&self, method: &'static str, unit: &str, body: &B) -> Result<(), SystemdError>
-    where
-        B: serde::Serialize + DynamicType,
-    {
-        let refused =
-            |source| SystemdError::Refused { method, unit: unit.to_owned(), source: Box::new(source) };
+    async fn job(
+        &mut self,
+        method: &'static str,
+        kind: &str,
+        unit: &str,
+        body: Writer,
+    ) -> Result<(), SystemdError> {
         let work = async {
-            // Listening comes first: the job may be done before its number is known here.
-            let rule = MatchRule::builder()
-                .msg_type(zbus::message::Type::Signal)
-                .interface(INTERFACE)
-                .and_then(|rule| rule.member("JobRemoved"))
-                .and_then(|rule| rule.arg(2, unit))
-                .map_err(refused)?
-                .build();
-            let mut ends = MessageStream::for_match_rule(rule, &self.0, None).await.map_err(refused)?;
-            let answer = self.call(method, body).await.map_err(refused)?;
-            let job: OwnedObjectPath = answer.body().deserialize().map_err(refused)?;
+            let (answer, mut ended) = self.call(method, kind, unit, body).await?;
+            let job = answer.map_err(|refused| refused.told(method, unit))?;
             loop {
-                let Some(Ok(end)) = poll_fn(|context| Pin::new(&mut ends).poll_next(context)).await else {
-                    return Err(SystemdError::Closed { unit: unit.to_owned() });
-                };
-                let body = end.body();
-                let (_, path, _, result): (u32, OwnedObjectPath, &str, &str) =
-                    body.deserialize().map_err(refused)?;
-                match result {
-                    _ if path != job => {}
-                    "done" => return Ok(()),
-                    other => {
-                        return Err(SystemdError::Job { unit: unit.to_owned(), result: other.to_owned() });
+                match ended.pop() {
+                    Some((path, result)) if path == job => {
+                        return match result.as_str() {
+                            "done" => Ok(()),
+                            _ => Err(SystemdError::Job { unit: unit.to_owned(), result }),
+                        };
+                    }
+                    Some(_) => {}
+                    None => {
+                        if let Message::JobRemoved { job, result } = self.receive(unit).await? {
+                            ended.push((job, result));
+                        }
                     }
                 }
             }
@@ -118,20 +115,87 @@ impl Manager {
         tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(late))
     }
 
-    async fn call<B>(&self, method: &'static str, body: &B) -> zbus::Result<Message>
-    where
-        B: serde::Serialize + DynamicType,
-    {
-        self.0.call_method(Some(SERVICE), OBJECT, Some(INTERFACE), method, body).await
+    /// Calls a method: its answer's text or why not, and the jobs that ended before the answer came.
+    async fn call(
+        &mut self,
+        method: &'static str,
+        kind: &str,
+        unit: &str,
+        body: Writer,
+    ) -> Result<(Result<String, Refused>, Vec<(String, String)>), SystemdError> {
+        self.serial += 1;
+        let message = wire::call(self.serial, [SERVICE, OBJECT, INTERFACE, method], kind, body);
+        let lost = |source| SystemdError::Lost { unit: unit.to_owned(), source };
+        self.stream.write_all(&message).await.map_err(lost)?;
+        let mut ended = Vec::new();
+        loop {
+            match self.receive(unit).await? {
+                Message::Answer { to, text } if to == self.serial => return Ok((Ok(text), ended)),
+                Message::Refusal { to, name, reason } if to == self.serial => {
+                    return Ok((Err(Refused { name, reason }), ended));
+                }
+                Message::JobRemoved { job, result } => ended.push((job, result)),
+                _ => {}
+            }
+        }
+    }
+
+    async fn receive(&mut self, unit: &str) -> Result<Message, SystemdError> {
+        let lost = |source| SystemdError::Lost { unit: unit.to_owned(), source };
+        let malformed = || SystemdError::Malformed { unit: unit.to_owned() };
+        let mut prologue = [0; wire::PROLOGUE];
+        self.stream.read_exact(&mut prologue).await.map_err(lost)?;
+        let mut bytes = prologue.to_vec();
+        bytes.resize(wire::PROLOGUE + wire::rest(&prologue).ok_or_else(malformed)?, 0);
+        self.stream.read_exact(&mut bytes[wire::PROLOGUE..]).await.map_err(lost)?;
+        wire::message(&bytes).ok_or_else(malformed)
     }
 }
 
-/// Whether an error is the one of this name in systemd's own space of names.
-fn is(error: &zbus::Error, name: &str) -> bool {
-    match error {
-        zbus::Error::MethodError(found, _, _) => {
-            found.strip_prefix(SERVICE).and_then(|rest| rest.strip_prefix('.')) == Some(name)
-        }
-        _ => false,
+/// A method's refusal.
+struct Refused {
+    name: String,
+    reason: String,
+}
+
+impl Refused {
+    fn told(self, method: &'static str, unit: &str) -> SystemdError {
+        SystemdError::Refused { method, unit: unit.to_owned(), name: self.name, reason: self.reason }
     }
+}
+
+/// Says who we are; the kernel has told systemd already, who takes root only.
+///
+/// All at once, as systemd's own clients do: a call that arrives together with `BEGIN` would lie there unread
+/// until the next one comes.
+async fn greet() -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(SOCKET).await?;
+    let user = rustix::process::geteuid().as_raw().to_string();
+    let user: String = user.bytes().map(|digit| format!("{digit:02x}")).collect();
+    stream.write_all(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes()).await?;
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        if line.len() > GREETING {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        line.push(stream.read_u8().await?);
+    }
+    if !line.starts_with(b"OK ") {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            String::from_utf8_lossy(&line).trim().to_owned(),
+        ));
+    }
+    Ok(stream)
+}
+
+fn names(texts: &[&str]) -> Writer {
+    let mut body = Writer::default();
+    texts.iter().for_each(|text| body.text(text));
+    body
+}
+
+/// Whether an error's name is this one of systemd's own.
+fn is(found: &str, name: &str) -> bool {
+    found.strip_prefix(SERVICE).and_then(|rest| rest.strip_prefix('.')) == Some(name)
 }

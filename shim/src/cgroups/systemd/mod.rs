@@ -33,9 +33,15 @@ mod error;
 mod manager;
 mod name;
 mod properties;
+mod wire;
 
 pub use error::SystemdError;
 pub(super) use name::Scope;
+
+/// Fails where there is no systemd to ask for scopes.
+pub(super) fn required() -> Result<(), CgroupError> {
+    Ok(Manager::required()?)
+}
 
 use super::create::MADE;
 use super::discover::{Layout, Tree};

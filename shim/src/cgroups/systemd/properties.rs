@@ -5,10 +5,10 @@
 //! systemd would set a limit of its own.
 
 use super::Scope;
-use zbus::zvariant::Value;
+use super::wire::Value;
 
 /// A property by its name, as `StartTransientUnit` takes it.
-pub(super) type Property = (&'static str, Value<'static>);
+pub(super) type Property = (&'static str, Value);
 
 /// A file of the kernel, and the properties that say the same.
 type Row = (&'static str, fn(&str) -> Vec<Property>);
@@ -53,12 +53,12 @@ const V1_UNLIMITED: u64 = 1 << 62;
 pub(super) fn of(scope: &Scope, pid: u32, file: &impl Fn(&str) -> Option<String>) -> Vec<Property> {
     let flag = |name| (name, Value::Bool(true));
     let mut properties = vec![
-        ("Description", Value::from(format!("Wasm container {}", scope.unit))),
-        ("Slice", Value::from(scope.slice.clone())),
-        ("PIDs", Value::from(vec![pid])),
+        ("Description", Value::Text(format!("Wasm container {}", scope.unit))),
+        ("Slice", Value::Text(scope.slice.clone())),
+        ("PIDs", Value::Pids(vec![pid])),
         flag("Delegate"),
         ("DefaultDependencies", Value::Bool(false)),
-        ("CollectMode", Value::from("inactive-or-failed")),
+        ("CollectMode", Value::Text("inactive-or-failed".to_owned())),
         flag("CPUAccounting"),
         flag("MemoryAccounting"),
         flag("TasksAccounting"),
@@ -110,7 +110,7 @@ fn set(property: &'static str, text: &str) -> Vec<Property> {
             mask[bit / 8] |= 1 << (bit % 8);
         }
     }
-    if mask.is_empty() { Vec::new() } else { vec![(property, Value::from(mask))] }
+    if mask.is_empty() { Vec::new() } else { vec![(property, Value::Bytes(mask))] }
 }
 
 #[cfg(test)]
@@ -134,10 +134,10 @@ mod tests {
         let scope = Scope::parse("a.slice:b:c").unwrap().unwrap();
         let properties = of(&scope, 7, &|_: &str| None);
         for expected in [
-            ("PIDs", Value::from(vec![7_u32])),
-            ("Slice", Value::from("a.slice")),
+            ("PIDs", Value::Pids(vec![7])),
+            ("Slice", Value::Text("a.slice".to_owned())),
             ("Delegate", Value::Bool(true)),
-            ("CollectMode", Value::from("inactive-or-failed")),
+            ("CollectMode", Value::Text("inactive-or-failed".to_owned())),
         ] {
             assert!(properties.contains(&expected), "{expected:?}");
         }
@@ -185,8 +185,8 @@ mod tests {
             ),
             (vec![("io.weight", "default 50\n8:0 70\n")], vec![number("IOWeight", 50)]),
             (vec![("pids.max", "100\n")], vec![number("TasksMax", 100)]),
-            (vec![("cpuset.cpus", "0-1,9\n")], vec![("AllowedCPUs", Value::from(vec![3_u8, 2]))]),
-            (vec![("cpuset.mems", "0\n")], vec![("AllowedMemoryNodes", Value::from(vec![1_u8]))]),
+            (vec![("cpuset.cpus", "0-1,9\n")], vec![("AllowedCPUs", Value::Bytes(vec![3, 2]))]),
+            (vec![("cpuset.mems", "0\n")], vec![("AllowedMemoryNodes", Value::Bytes(vec![1]))]),
             (vec![("memory.limit_in_bytes", "67108864\n")], vec![number("MemoryLimit", 67_108_864)]),
             (vec![("cpu.shares", "512\n")], vec![number("CPUShares", 512)]),
         ] {
