@@ -184,11 +184,12 @@ fn ctr_run(node: &Node, image: &str, more: &[&str], guest: &[&str]) -> Output {
 
 #[test]
 fn ctr_gives_it_a_root_of_its_own() {
-    let node = Node::start();
-    let image = guest(&node, guests::write_file_p1());
     // A copy with other owners, and where the snapshotter can, the same files with mapped owners.
     for more in [&[][..], &["--remap-labels"]] {
         for name in ["/file", "/guest.wasm"] {
+            // Each on a node of its own: containerd collects the copy of a removed container while `ctr` counts on it.
+            let node = Node::start();
+            let image = guest(&node, guests::write_file_p1());
             let output = ctr_run(&node, image.name(), more, &["/guest.wasm", name]);
             let said = String::from_utf8_lossy(&output.stderr);
             // The overlay of containerd 1.6 knows no maps: its root stays the host's, and shut.
