@@ -34,7 +34,7 @@ pub use engine::{Engine, EngineError};
 pub use error::SpawnFailure;
 pub use host::{Host, HostError};
 
-use crate::cgroups::{self, Cgroup, Join, default_path};
+use crate::cgroups::{self, Cgroup, CgroupError, Join, SystemdError, default_path};
 use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
 use engine::{Descriptors, Launch};
@@ -114,7 +114,10 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         Ok(engine) => engine,
         Err(error) => {
             let out_of_memory = matches!(error, EngineError::Died { .. }) && place.cgroup.0.oom_kills() > 0;
-            place.cgroup.stop().await;
+            // A unit of the name that was there is another's, and lives on.
+            if !matches!(&error, EngineError::Scope(CgroupError::Systemd(SystemdError::Exists { .. }))) {
+                place.cgroup.stop().await;
+            }
             return Err(if out_of_memory { EngineError::OutOfMemory } else { error }.into());
         }
     };
