@@ -80,11 +80,12 @@ impl<'node> Pod<'node> {
     /// If any other call fails.
     pub fn run(&self, image: &str, command: &[&str]) -> Result<PodEnded, Status> {
         let container = self.create(image, command)?;
-        let ended =
-            call::<_, Empty>(self.client(), "/runtime.v1.RuntimeService/StartContainer", id(&container))
-                .map(|_started| self.ended(&container));
+        let started =
+            call::<_, Empty>(self.client(), "/runtime.v1.RuntimeService/StartContainer", id(&container));
+        let code = started.map(|_started| self.code(&container));
         self.call::<Empty>("/runtime.v1.RuntimeService/RemoveContainer", &container);
-        ended
+        // Only now: containerd may still write it when the container has ended.
+        code.map(|code| PodEnded { code, output: self.log() })
     }
 
     fn create(&self, image: &str, command: &[&str]) -> Result<String, Status> {
@@ -109,15 +110,18 @@ impl<'node> Pod<'node> {
         Ok(created.id)
     }
 
-    /// Waits for the end of the container that was made last.
-    fn ended(&self, container: &str) -> PodEnded {
-        let code = until("the end of a pod's container", || {
+    /// Waits for the end of a container.
+    fn code(&self, container: &str) -> i32 {
+        until("the end of a pod's container", || {
             let answer: StatusOf = self.call("/runtime.v1.RuntimeService/ContainerStatus", container);
             answer.status.filter(|status| status.state == EXITED).map(|status| status.exit_code)
-        });
+        })
+    }
+
+    /// What the container that was made last has written.
+    fn log(&self) -> String {
         let log = self.node.dir().join("logs").join(log(&format!("container-{}", self.made.get())));
-        let lines = fs::read_to_string(&log).expect("the log of a container");
-        PodEnded { code, output: output(&lines) }
+        output(&fs::read_to_string(&log).expect("the log of a container"))
     }
 
     fn call<A: prost::Message + Default + 'static>(&self, method: &'static str, of: &str) -> A {
