@@ -1,8 +1,8 @@
 //! Every limit of the spec, read back from the kernel, on whichever version of cgroups this machine has.
 
-use crate::guest;
+use crate::{guest, ready};
 use pinnace_conformance::guests;
-use pinnace_e2e::{Container, Node};
+use pinnace_e2e::{Container, Node, State, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -166,12 +166,18 @@ fn a_quota_below_the_kernels_least_is_told_with_the_remedy() {
 fn a_path_in_use_is_refused_and_its_user_lives_on() {
     let node = Node::start();
     let image = guest(&node, guests::sleep_p1());
-    let first = node.container(&image).create().expect("create");
+    let mut first = ready(node.container(&image));
     let path = format!("{}/{}", node.cgroup_parent(), first.id());
     let second = node.container(&image).edit(|spec| spec["linux"]["cgroupsPath"] = json!(path));
+    let bundle = node.dir().join("state/io.containerd.runtime.v2.task/e2e").join(second.id());
     let refused = second.create().expect_err("a path in use");
     assert!(refused.message().contains("has processes already"), "{refused}");
-    assert_eq!(first.pids().expect("pids"), [first.pid()]);
+    // `delete` of the second has run when its bundle is gone.
+    until("the end of the refused one", || (!bundle.exists()).then_some(()));
+    assert_eq!(first.state(), State::Running);
+    first.kill(15).expect("kill");
+    assert_eq!(first.wait(), 143);
+    first.delete().expect("delete");
 }
 
 #[test]

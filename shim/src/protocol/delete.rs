@@ -49,8 +49,10 @@ const KILLED: u32 = 137;
 /// # Errors
 /// When something of the container is left.
 pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
-    // A bundle without a readable configuration never had a process.
-    if let Ok(spec) = Bundle(bundle).spec() {
+    // Without a readable configuration, or without a cgroup of its own, it never had a process.
+    if Bundle(bundle).has_cgroup()
+        && let Ok(spec) = Bundle(bundle).spec()
+    {
         end_processes(&flags.namespace, &flags.id, &spec)
             .map_err(|source| DeleteError::Cgroup { id: flags.id.clone(), source })?;
     }

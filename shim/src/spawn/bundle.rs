@@ -91,6 +91,22 @@ impl Bundle<'_> {
         self.0.join("rootfs")
     }
 
+    /// Notes that the cgroup of the spec's path is this container's, which a refused Create never finds out: its
+    /// path may be another's, and `delete` must not end the processes there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_cgroup(&self) -> Result<(), BundleError> {
+        let path = self.0.join(CGROUP);
+        std::fs::write(&path, "").map_err(|source| BundleError::Write { path, source })
+    }
+
+    /// Whether the cgroup was noted as this container's.
+    #[must_use]
+    pub fn has_cgroup(&self) -> bool {
+        self.0.join(CGROUP).exists()
+    }
+
     /// Notes the engine's pid, which `delete` answers with after this server was killed.
     ///
     /// # Errors
@@ -106,6 +122,9 @@ impl Bundle<'_> {
         std::fs::read_to_string(self.0.join(PID)).ok()?.trim().parse().ok()
     }
 }
+
+/// Empty: that it is there says everything.
+const CGROUP: &str = "cgroup";
 
 /// The name runc's shim uses too.
 const PID: &str = "init.pid";

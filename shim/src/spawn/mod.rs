@@ -150,7 +150,7 @@ impl Place {
     ) -> Result<Self, SpawnFailure> {
         let mounts = mounts::mounts(spec, users.as_ref())?;
         let namespaces = Namespaces::of(spec, users)?;
-        let cgroup = Limited::new(host, &request.id, spec)?;
+        let cgroup = Limited::new(host, Bundle(&request.bundle), &request.id, spec)?;
         let memory_limits = cgroup.0.memory_limit_files();
         let entrance = cgroup.0.join()?;
         let stdio = Stdio::open(&request.stdio, Owner { namespace: &host.namespace, id: &request.id })?;
@@ -173,9 +173,10 @@ fn limits(spec: &Spec) -> Option<&LinuxResources> {
 struct Limited(Cgroup, bool);
 
 impl Limited {
-    fn new(host: &Host, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
+    fn new(host: &Host, bundle: Bundle<'_>, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
         let path = cgroups_path(&host.namespace, id, spec);
         let limited = Self(Cgroup::create(&host.hierarchies, &path)?, false);
+        bundle.note_cgroup()?;
         if let Some(limits) = limits(spec) {
             limited.0.limit(limits)?;
         }
