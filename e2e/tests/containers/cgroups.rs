@@ -101,7 +101,7 @@ fn file(container: &Container<'_>, name: &str) -> PathBuf {
         };
         here.then_some((controllers, path))
     };
-    let (hierarchy, path) = groups.lines().find_map(of).unwrap_or_else(|| panic!("{name} in {groups}"));
+    let (hierarchy, path) = groups.lines().find_map(of).expect("the controller's hierarchy");
     Path::new("/sys/fs/cgroup").join(hierarchy).join(path.trim_start_matches('/')).join(name)
 }
 
@@ -137,7 +137,7 @@ fn every_limit_is_in_force_or_refused_by_name() {
             assert!(named, "{resources}: {refused}");
             continue;
         }
-        let container = draft.create().unwrap_or_else(|refused| panic!("{resources}: {refused}"));
+        let container = draft.create().map_err(|refused| format!("{resources}: {refused}")).expect("create");
         let (major, minor) = disk();
         for (name, value) in stands {
             let text = fs::read_to_string(file(&container, name)).expect(name);
