@@ -86,7 +86,6 @@ fn start(cgroup: &Cgroup, program: &str, args: &[&str]) -> Child {
         fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)],
         namespaces: Namespaces::default(),
         join: join.to_spawn(&fds),
-        held: false,
     };
     let mut child = birth.spawn().unwrap();
     child.birth().unwrap();

@@ -133,7 +133,6 @@ impl Compiler<'_> {
             ],
             namespaces: Namespaces { new: if cage.is_some() { NAMESPACES } else { 0 }, join_pid: None },
             join,
-            held: false,
         };
         let child = birth.spawn().map_err(|source| CacheError::Spawn { name: name.into(), source })?;
         Ok(Running { child, control, name })

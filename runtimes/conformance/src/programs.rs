@@ -77,7 +77,6 @@ pub(crate) fn spawn(
         fds,
         namespaces: Namespaces { new: NAMESPACES, join_pid: None },
         join: Join::Inherit,
-        held: false,
     };
     Ok(birth.spawn()?)
 }

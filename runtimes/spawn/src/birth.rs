@@ -43,9 +43,6 @@ pub struct Birth<'a> {
     pub namespaces: Namespaces<'a>,
     /// Cgroup.
     pub join: Join<'a>,
-    /// Whether it waits for [`Child::release`] before it takes its first step: whoever made it has something
-    /// to do for it that needs its pid (maps of its user namespace, a scope of systemd).
-    pub held: bool,
 }
 
 impl Birth<'_> {
@@ -60,12 +57,6 @@ impl Birth<'_> {
         let mut lifted: Vec<RawFd> = vec![-1; self.fds.len()];
         let (report, childs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| SpawnError::Pipe(error.into()))?;
-        let (gate, release) = match self.held {
-            true => rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .map(|(gate, release)| (Some(gate), Some(release)))
-                .map_err(|error| SpawnError::Pipe(error.into()))?,
-            false => (None, None),
-        };
 
         let home = match self.namespaces.join_pid {
             Some(target) => Some(PidNamespace::enter(target)?),
@@ -100,10 +91,6 @@ impl Birth<'_> {
                 lifted: &mut lifted,
                 program: self.program.as_raw_fd(),
                 report: childs.as_raw_fd(),
-                gate: gate
-                    .as_ref()
-                    .zip(release.as_ref())
-                    .map(|pair| [pair.0.as_raw_fd(), pair.1.as_raw_fd()]),
             };
             newborn.run();
         }
@@ -114,7 +101,7 @@ impl Birth<'_> {
         let pid = cloned.map_err(SpawnError::Clone)?;
         // SAFETY: the kernel has just put a new descriptor there (CLONE_PIDFD), and nobody else knows it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        Ok(Child { pid, pidfd, report: File::from(report), gate: release.map(File::from) })
+        Ok(Child { pid, pidfd, report: File::from(report) })
     }
 }
 
@@ -160,8 +147,6 @@ struct Newborn<'a> {
     lifted: &'a mut [RawFd],
     program: RawFd,
     report: RawFd,
-    /// Both ends of the pipe whose byte lets it go on.
-    gate: Option<[RawFd; 2]>,
 }
 
 impl Newborn<'_> {
@@ -180,9 +165,6 @@ impl Newborn<'_> {
     fn steps(&mut self) -> Result<std::convert::Infallible, Step> {
         // SAFETY: plain numbers. The signal follows the thread that cloned, the server's main thread.
         check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }, Step::ParentDeath)?;
-        if let Some([gate, release]) = self.gate {
-            wait_at(gate, release)?;
-        }
         if let Join::Tasks(files) = self.birth.join {
             for file in files {
                 // SAFETY: one readable byte and its length.
@@ -227,17 +209,6 @@ impl Newborn<'_> {
         }
         close(next, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC as i32)
     }
-}
-
-/// Waits for the byte. Its own writing end goes first: a parent that lets go of the child is an end, no wait.
-fn wait_at(gate: RawFd, release: RawFd) -> Result<(), Step> {
-    let mut byte = 0u8;
-    // SAFETY: plain numbers, and one writable byte.
-    let read = unsafe {
-        libc::close(release);
-        libc::read(gate, (&raw mut byte).cast(), 1)
-    };
-    if read == 1 { Ok(()) } else { Err(Step::Release) }
 }
 
 /// A copy of a descriptor at `above` or higher, closed by exec.
@@ -302,7 +273,6 @@ mod tests {
             fds,
             namespaces: Namespaces::default(),
             join: Join::Inherit,
-            held: false,
         };
         let child = birth.spawn().expect("spawns");
         let code = wait(&child);
@@ -362,7 +332,6 @@ mod tests {
             fds: &[],
             namespaces: Namespaces::default(),
             join: Join::Inherit,
-            held: false,
         };
         let mut child = birth.spawn().expect("clones");
         assert_eq!(wait(&child), 127);
@@ -382,45 +351,9 @@ mod tests {
             fds: &[],
             namespaces: Namespaces::default(),
             join: Join::Tasks(&files),
-            held: false,
         };
         let mut child = birth.spawn().expect("clones");
         assert_eq!(wait(&child), 127);
         assert!(matches!(child.birth(), Err(SpawnError::Child { step: Step::JoinCgroup, .. })));
-    }
-
-    fn held(program: &File) -> Child {
-        let birth = Birth {
-            program: program.as_fd(),
-            args: &strings(&["sh", "-c", "exit 3"]),
-            env: &[],
-            fds: &[],
-            namespaces: Namespaces::default(),
-            join: Join::Inherit,
-            held: true,
-        };
-        birth.spawn().expect("clones")
-    }
-
-    #[test]
-    fn a_held_child_goes_on_when_it_is_released() {
-        let mut child = held(&File::open("/bin/sh").expect("a shell"));
-        let still = rustix::process::waitid(
-            rustix::process::WaitId::PidFd(child.pidfd.as_fd()),
-            rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG,
-        );
-        assert!(still.expect("waits").is_none());
-        child.release().expect("released");
-        assert_eq!(wait(&child), 3);
-    }
-
-    #[test]
-    fn a_held_child_that_is_given_up_ends() {
-        let child = held(&File::open("/bin/sh").expect("a shell"));
-        let Child { pid, pidfd, report, gate } = child;
-        drop(gate);
-        let mut child = Child { pid, pidfd, report, gate: None };
-        assert_eq!(wait(&child), 127);
-        assert!(matches!(child.birth(), Err(SpawnError::Child { step: Step::Release, .. })));
     }
 }

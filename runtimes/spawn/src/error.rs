@@ -8,8 +8,6 @@ use std::io;
 pub enum Step {
     /// Asking for the parent-death signal.
     ParentDeath = 1,
-    /// Waiting to be released.
-    Release = 7,
     /// Writing itself into a cgroup's `tasks`.
     JoinCgroup = 2,
     /// Becoming a session of its own.
@@ -24,17 +22,9 @@ pub enum Step {
 
 impl Step {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [
-            Self::ParentDeath,
-            Self::Release,
-            Self::JoinCgroup,
-            Self::Session,
-            Self::Descriptors,
-            Self::Signals,
-            Self::Exec,
-        ]
-        .into_iter()
-        .find(|step| *step as u8 == byte)
+        [Self::ParentDeath, Self::JoinCgroup, Self::Session, Self::Descriptors, Self::Signals, Self::Exec]
+            .into_iter()
+            .find(|step| *step as u8 == byte)
     }
 }
 
@@ -42,7 +32,6 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::ParentDeath => "asking for the parent-death signal",
-            Self::Release => "waiting for what is done for it from outside",
             Self::JoinCgroup => "joining the cgroup",
             Self::Session => "starting a session",
             Self::Descriptors => "placing descriptors",
@@ -58,9 +47,6 @@ pub enum SpawnError {
     /// The pipe for the child's report.
     #[error("cannot make a pipe for a new process")]
     Pipe(#[source] io::Error),
-    /// A held child that cannot be told to go on.
-    #[error("cannot release a new process")]
-    Release(#[source] io::Error),
     /// Joining the pid namespace, or leaving it again.
     #[error("cannot enter the pid namespace of the container")]
     PidNamespace(#[source] io::Error),

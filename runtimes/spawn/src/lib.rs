@@ -3,9 +3,8 @@
 //! ```text
 //!  parent: join the pid namespace, if one is named     (setns changes only what children get)
 //!          clone3(namespaces | INTO_CGROUP) ──────────▶ child: parent-death signal
-//!          leave the pid namespace again                       held: waits for one byte
-//!          pid and pidfd                                       write "0" to each v1 `tasks` file
-//!          held: what needs its pid, then the byte ──────────▶ own session
+//!          leave the pid namespace again                       write "0" to each v1 `tasks` file
+//!          pid and pidfd                                       own session
 //!                                                              descriptors to their numbers
 //!                                                              default signals, empty mask
 //!                                                              execveat(program)
@@ -22,11 +21,13 @@
 mod birth;
 mod child;
 mod error;
+mod placeholder;
 mod sealed;
 mod users;
 
 pub use birth::{Birth, Join, Namespaces};
 pub use child::Child;
 pub use error::{SpawnError, Step};
+pub use placeholder::{Placeholder, PlaceholderError};
 pub use sealed::{memory_file, seal, sealed};
 pub use users::{IdMaps, IdRange, UserNamespace, UserNamespaceError, map_mount};

@@ -1,27 +1,26 @@
 //! User namespaces, as descriptors: new ones with maps, or joined ones with the maps they have.
 //!
 //! ```text
-//!  parent: clone3 ─────────────────────────────▶ placeholder: parent-death signal
-//!                                                 unshare(user), or setns to the one there is
+//!  parent: makes a placeholder ────────────────▶ unshare(user), or setns to the one there is
 //!                                                 unshare(the kinds that shall belong to it)
-//!          hears "done" or the step's errno  ◀──  a record, then it waits for the pipe's end
+//!          hears "done" or the step's errno  ◀──
 //!          writes /proc/<pid>/{uid,gid}_map
 //!          (or reads them)
 //!          opens /proc/<pid>/ns/…
-//!          lets go and reaps                ───▶  _exit
+//!          drops the placeholder            ───▶  _exit
 //! ```
 //!
 //! The container's process is born as the server's user and enters late, when nothing is left to do for which the
 //! host's rights are needed; mounts take their maps from the same descriptor. The placeholder costs 0.1 ms on the test
 //! machine, beside what the namespaces it makes would cost anyway.
 
-#![allow(unsafe_code, reason = "raw clone3, and system calls of the child, which never executes a program")]
+#![allow(unsafe_code, reason = "system calls that rustix does not have")]
 
-use rustix::process::{WaitId, WaitIdOptions};
+use crate::placeholder::{Placeholder, PlaceholderError};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// One line of a map: `size` ids from `inside` on are those from `outside` on.
@@ -79,15 +78,9 @@ pub struct UserNamespace {
 /// A user namespace that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum UserNamespaceError {
-    /// The pipes to the placeholder.
-    #[error("cannot make a pipe for a new user namespace")]
-    Pipe(#[source] io::Error),
-    /// The placeholder.
-    #[error("cannot create a process for a new user namespace")]
-    Clone(#[source] io::Error),
-    /// The placeholder ended early.
-    #[error("the process that held a new user namespace ended early")]
-    Placeholder(#[source] io::Error),
+    /// No process to make it in.
+    #[error("cannot make a process for a new user namespace: {0}")]
+    Placeholder(#[from] PlaceholderError),
     /// The kernel gives no user namespace.
     #[error(
         "the kernel gives no user namespace ({0}): look at /proc/sys/user/max_user_namespaces, and that the kernel has CONFIG_USER_NS"
@@ -130,13 +123,13 @@ impl UserNamespace {
     /// # Errors
     /// When the kernel refuses it, or a map.
     pub fn make(maps: IdMaps, owned: u64) -> Result<Self, UserNamespaceError> {
-        let placeholder = Placeholder::start(None, owned)?;
+        let placeholder = enter(None, owned)?;
         for (file, map) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
             let text = lines(map);
-            std::fs::write(placeholder.proc(file), &text)
+            std::fs::write(proc(&placeholder, file), &text)
                 .map_err(|source| UserNamespaceError::Map { map: text, source })?;
         }
-        placeholder.give(maps, owned)
+        take(placeholder, maps, owned)
     }
 
     /// Takes one that exists, with its maps as this process sees them, and makes those of `owned` in it.
@@ -144,15 +137,15 @@ impl UserNamespace {
     /// # Errors
     /// When it cannot be joined.
     pub fn join(existing: BorrowedFd<'_>, owned: u64) -> Result<Self, UserNamespaceError> {
-        let placeholder = Placeholder::start(Some(existing), owned)?;
+        let placeholder = enter(Some(existing), owned)?;
         let read = |file: &str| {
-            let path = placeholder.proc(file);
+            let path = proc(&placeholder, file);
             std::fs::read_to_string(&path)
                 .and_then(|text| ranges(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
                 .map_err(|source| UserNamespaceError::Proc { path, source })
         };
         let maps = IdMaps { uids: read("uid_map")?, gids: read("gid_map")? };
-        placeholder.give(maps, owned)
+        take(placeholder, maps, owned)
     }
 }
 
@@ -197,107 +190,52 @@ fn ranges(text: &str) -> Option<Vec<IdRange>> {
     text.lines().map(range).collect()
 }
 
-/// A process that is in the namespaces while they are opened.
-struct Placeholder {
-    pid: libc::pid_t,
-    pidfd: OwnedFd,
-    /// Its end lets it go.
-    release: Option<OwnedFd>,
-}
-
-impl Placeholder {
-    fn start(existing: Option<BorrowedFd<'_>>, owned: u64) -> Result<Self, UserNamespaceError> {
-        let pipe = || {
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .map_err(|errno| UserNamespaceError::Pipe(errno.into()))
-        };
-        let ((gate, release), (report, its_report)) = (pipe()?, pipe()?);
-        let mut pidfd: RawFd = -1;
-        // SAFETY: a structure of numbers, of which zero is none.
-        let mut request: libc::clone_args = unsafe { std::mem::zeroed() };
-        request.flags = libc::CLONE_PIDFD as u64;
-        request.pidfd = (&raw mut pidfd) as u64;
-        request.exit_signal = libc::SIGCHLD as u64;
-        // SAFETY: without CLONE_VM the child gets a copy of this address space and returns here with 0, as after
-        // fork. It runs only `hold`, which makes system calls on numbers and its own stack.
-        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut request, size_of::<libc::clone_args>()) };
-        if pid == 0 {
-            let existing = existing.map(|fd| fd.as_raw_fd());
-            hold(existing, owned, [its_report.as_raw_fd(), gate.as_raw_fd(), release.as_raw_fd()]);
-        }
-        if pid < 0 {
-            return Err(UserNamespaceError::Clone(io::Error::last_os_error()));
-        }
-        // SAFETY: the kernel has just put a new descriptor there (CLONE_PIDFD), and nobody else knows it.
-        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-        let placeholder = Self { pid: pid as libc::pid_t, pidfd, release: Some(release) };
-        drop(its_report);
-        let mut record = [0u8; 5];
-        File::from(report).read_exact(&mut record).map_err(UserNamespaceError::Placeholder)?;
-        let [step, errno @ ..] = record;
-        let source = io::Error::from_raw_os_error(i32::from_le_bytes(errno));
-        match step {
-            DONE => Ok(placeholder),
-            OWNED => Err(UserNamespaceError::Owned(source)),
-            _ if existing.is_some() => Err(UserNamespaceError::Join(source)),
-            _ => Err(UserNamespaceError::New(source)),
-        }
-    }
-
-    fn proc(&self, file: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/{file}", self.pid))
-    }
-
-    fn give(self, maps: IdMaps, owned: u64) -> Result<UserNamespace, UserNamespaceError> {
-        let open = |name: &str| {
-            let path = self.proc(&format!("ns/{name}"));
-            File::open(&path)
-                .map(OwnedFd::from)
-                .map_err(|source| UserNamespaceError::Proc { path: path.clone(), source })
-        };
-        let others = KINDS.iter().filter(|(flag, _)| owned & flag != 0);
-        let owned = others.map(|(flag, name)| Ok((*flag, open(name)?))).collect::<Result<_, _>>()?;
-        Ok(UserNamespace { fd: open("user")?, maps, owned })
-    }
-}
-
-impl Drop for Placeholder {
-    fn drop(&mut self) {
-        drop(self.release.take());
-        // It ends at once; whatever its status is, it is reaped.
-        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
-    }
-}
-
 /// What the placeholder says.
 const DONE: u8 = 0;
 const USER: u8 = 1;
 const OWNED: u8 = 2;
 
-/// The placeholder's whole life.
-fn hold(existing: Option<RawFd>, owned: u64, [report, gate, release]: [RawFd; 3]) -> ! {
-    // SAFETY: plain numbers, five readable bytes and one writable.
-    unsafe {
-        libc::close(release);
-        let entered = match existing {
+/// A process that is in the namespaces while they are opened.
+fn enter(existing: Option<BorrowedFd<'_>>, owned: u64) -> Result<Placeholder, UserNamespaceError> {
+    let target = existing.map(|fd| fd.as_raw_fd());
+    // SAFETY: plain numbers, in a process that does nothing else.
+    let work = move || unsafe {
+        let entered = match target {
             Some(fd) => libc::setns(fd, libc::CLONE_NEWUSER),
             None => libc::unshare(libc::CLONE_NEWUSER),
         };
-        let step = match entered {
+        match entered {
             0 if owned == 0 || libc::unshare(owned as i32) == 0 => DONE,
             0 => OWNED,
             _ => USER,
-        };
-        let mut record = [step; 5];
-        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        record[1..].copy_from_slice(&errno.to_le_bytes());
-        // After the change of credentials, which clears it. Who was gone before has closed the pipe.
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::write(report, record.as_ptr().cast(), record.len());
-        let mut byte = 0u8;
-        libc::read(gate, (&raw mut byte).cast(), 1);
-        libc::_exit(0)
+        }
+    };
+    let (placeholder, (step, errno)) = Placeholder::start_with(work)?;
+    let source = io::Error::from_raw_os_error(errno);
+    match step {
+        DONE => Ok(placeholder),
+        OWNED => Err(UserNamespaceError::Owned(source)),
+        _ if existing.is_some() => Err(UserNamespaceError::Join(source)),
+        _ => Err(UserNamespaceError::New(source)),
     }
+}
+
+fn proc(placeholder: &Placeholder, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/{file}", placeholder.pid()))
+}
+
+/// Opens what the placeholder is in, and ends it.
+fn take(placeholder: Placeholder, maps: IdMaps, owned: u64) -> Result<UserNamespace, UserNamespaceError> {
+    let open = |name: &str| {
+        let path = proc(&placeholder, &format!("ns/{name}"));
+        File::open(&path)
+            .map(OwnedFd::from)
+            .map_err(|source| UserNamespaceError::Proc { path: path.clone(), source })
+    };
+    let others = KINDS.iter().filter(|(flag, _)| owned & flag != 0);
+    let owned =
+        others.map(|(flag, name)| Ok((*flag, open(name)?))).collect::<Result<_, UserNamespaceError>>()?;
+    Ok(UserNamespace { fd: open("user")?, maps, owned })
 }
 
 #[cfg(test)]

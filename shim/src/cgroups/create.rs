@@ -13,7 +13,7 @@
 //! memory, it does not matter which server made it, or whether that one still lives.
 
 use super::discover::{Layout, Tree};
-use super::{Cgroup, CgroupError, CgroupPath, Controller, Hierarchies, files, systemd};
+use super::{Cgroup, CgroupError, CgroupPath, Controller, Hierarchies, files};
 use rustix::fs::{Mode, XattrFlags, mkdirat, setxattr};
 use rustix::io::Errno;
 
@@ -29,29 +29,42 @@ impl Cgroup {
     /// One that exists and has no process is taken as it is; [`Cgroup::remove`] removes it like our own.
     pub fn create(hierarchies: &Hierarchies, cgroups_path: &str) -> Result<Self, CgroupError> {
         let cgroup = Self::open(hierarchies, cgroups_path)?;
-        if cgroup.is_scope() {
-            systemd::required()?;
-        }
-        let mut made = Vec::with_capacity(hierarchies.trees().len());
-        match cgroup.make(&mut made) {
-            Ok(()) => Ok(cgroup),
-            Err(error) => {
-                for tree in made {
-                    // The error that led here is the one to tell; a directory that stays is seen at `delete`.
-                    let _ = cgroup.remove_from(tree);
-                }
-                Err(error)
+        cgroup.make(None)?;
+        Ok(cgroup)
+    }
+
+    /// Makes what directories are missing, or none; `placeholder` is the one process that may be in them.
+    pub(super) fn make(&self, placeholder: Option<i32>) -> Result<(), CgroupError> {
+        let mut made = Vec::with_capacity(self.hierarchies.trees().len());
+        let done = self.make_in_all(&mut made, placeholder);
+        if done.is_err() {
+            for tree in made {
+                // The error that led here is the one to tell; a directory that stays is seen at `delete`.
+                let _ = self.remove_from(tree);
             }
+        }
+        done
+    }
+
+    /// Fails if somebody is in it; where it is not there, or just being removed, nobody is.
+    pub(super) fn refuse_processes(&self) -> Result<(), CgroupError> {
+        match self.pids_everywhere()?.is_empty() {
+            true => Ok(()),
+            false => Err(CgroupError::Occupied { path: self.path.to_string().into() }),
         }
     }
 
-    fn make<'a>(&'a self, made: &mut Vec<&'a Tree>) -> Result<(), CgroupError> {
+    fn make_in_all<'a>(
+        &'a self,
+        made: &mut Vec<&'a Tree>,
+        placeholder: Option<i32>,
+    ) -> Result<(), CgroupError> {
         for tree in self.hierarchies.trees() {
             let fresh = make_leaf(tree, &self.path)?;
             if fresh {
                 made.push(tree);
             } else {
-                refuse_occupied(tree, &self.path)?;
+                refuse_occupied(tree, &self.path, placeholder)?;
             }
             if tree.controllers.contains(&Controller::Cpuset) {
                 for file in ["cpuset.cpus", "cpuset.mems"] {
@@ -103,10 +116,10 @@ fn make_leaf(tree: &Tree, path: &CgroupPath) -> Result<bool, CgroupError> {
     Err(failed(path.relative(), Errno::NOENT))
 }
 
-fn refuse_occupied(tree: &Tree, path: &CgroupPath) -> Result<(), CgroupError> {
+fn refuse_occupied(tree: &Tree, path: &CgroupPath, but: Option<i32>) -> Result<(), CgroupError> {
     let name = path.file("cgroup.procs");
     match files::read(tree, &name) {
-        Ok(processes) if processes.is_empty() => Ok(()),
+        Ok(processes) if processes.lines().all(|pid| but.is_some() && pid.parse().ok() == but) => Ok(()),
         Ok(_) => Err(CgroupError::Occupied { path: tree.whole(path.relative()) }),
         Err(errno) => Err(CgroupError::Read { path: tree.whole(&name), source: errno.into() }),
     }

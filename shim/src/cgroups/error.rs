@@ -1,6 +1,7 @@
 //! What can fail, one variant a step, each with the file it is about.
 
 use super::{CgroupPath, Controller, SystemdError};
+use pinnace_spawn::PlaceholderError;
 use std::io;
 use std::path::PathBuf;
 
@@ -35,6 +36,9 @@ pub enum CgroupError {
     /// A step of the systemd driver.
     #[error(transparent)]
     Systemd(#[from] SystemdError),
+    /// No process to start a scope with.
+    #[error("cannot start a scope of systemd: {0}")]
+    Placeholder(#[from] PlaceholderError),
     /// A path that is not one below the hierarchies.
     #[error("cgroupsPath {path:?} cannot be used: {reason}")]
     BadPath { path: String, reason: &'static str },

@@ -62,6 +62,20 @@ impl Cgroup {
         }
     }
 
+    /// v1: puts a process back that somebody moved elsewhere in some hierarchies.
+    pub(super) fn rejoin(&self, pid: i32) -> Result<(), CgroupError> {
+        let name = self.path.file("cgroup.procs");
+        for tree in self.hierarchies.trees() {
+            let mut pids = BTreeSet::new();
+            self.members(tree, &mut pids)?;
+            if !pids.contains(&pid) {
+                files::write(tree, &name, &pid.to_string())
+                    .map_err(|errno| CgroupError::Join { path: tree.whole(&name), source: errno.into() })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The processes in it, by the ids they have here, in ascending order.
     pub fn pids(&self) -> Result<Vec<i32>, CgroupError> {
         let trees = self.hierarchies.trees();
@@ -81,13 +95,7 @@ impl Cgroup {
     pub fn kill(&self) -> Result<(), CgroupError> {
         let mut last = None;
         for round in 0..ROUNDS {
-            let mut pids = BTreeSet::new();
-            for tree in self.hierarchies.trees() {
-                match self.members(tree, &mut pids) {
-                    Ok(()) | Err(CgroupError::Gone { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let pids = self.pids_everywhere()?;
             last = pids.first().copied();
             if last.is_none() {
                 return Ok(());
@@ -99,6 +107,18 @@ impl Cgroup {
             Some(pid) => Err(CgroupError::Unkillable { path: self.path.clone(), pid }),
             None => Ok(()),
         }
+    }
+
+    /// Those in any hierarchy; where it is gone, nobody is.
+    pub(super) fn pids_everywhere(&self) -> Result<BTreeSet<i32>, CgroupError> {
+        let mut pids = BTreeSet::new();
+        for tree in self.hierarchies.trees() {
+            match self.members(tree, &mut pids) {
+                Ok(()) | Err(CgroupError::Gone { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(pids)
     }
 
     /// v2 does it in one step that no fork escapes (Linux 5.14); else one by one, and the next round finds

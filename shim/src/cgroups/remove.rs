@@ -2,6 +2,7 @@
 
 use super::create::MADE;
 use super::discover::Tree;
+use super::systemd::is_managed;
 use super::{Cgroup, CgroupError};
 use rustix::fs::{AtFlags, getxattr, unlinkat};
 use rustix::io::Errno;
@@ -22,8 +23,18 @@ impl Cgroup {
     /// Removes the directory from every hierarchy, also after one of them failed; the first failure is told.
     /// Gone already is removed. Its processes must have ended ([`Cgroup::kill`]).
     pub fn remove(&self) -> Result<(), CgroupError> {
+        self.remove_where(|_| true)
+    }
+
+    /// Removes what nobody used; a scope's directories where systemd keeps them are left to it, for it would take a
+    /// unit for alive that lost them while it looked away.
+    pub fn give_up(&self) -> Result<(), CgroupError> {
+        self.remove_where(|tree| !self.is_scope() || !is_managed(tree))
+    }
+
+    fn remove_where(&self, ours: impl Fn(&Tree) -> bool) -> Result<(), CgroupError> {
         let mut result = Ok(());
-        for tree in self.hierarchies.trees() {
+        for tree in self.hierarchies.trees().iter().filter(|tree| ours(tree)) {
             result = result.and(self.remove_from(tree));
         }
         result

@@ -1,9 +1,7 @@
 //! One engine process: its plan sealed, its descriptors numbered, born, and heard until it is ready.
 
 use super::control::{Control, ControlError};
-use crate::cgroups::{Cgroup, CgroupError};
 use crate::process::Process;
-use oci_spec::runtime::LinuxResources;
 use pinnace_plan::{Failure, Fd, Plan, Report, WireError, fds};
 use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
 use rustix::process::Signal;
@@ -26,9 +24,6 @@ pub enum EngineError {
     /// No process was born.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
-    /// Its scope cannot be had from systemd.
-    #[error(transparent)]
-    Scope(#[from] CgroupError),
     /// The process cannot be watched.
     #[error("cannot watch the engine process")]
     Watch(#[source] io::Error),
@@ -90,8 +85,6 @@ pub struct Launch<'a> {
     pub namespaces: Namespaces<'a>,
     /// Cgroup.
     pub join: Join<'a>,
-    /// The same cgroup with its limits, if it is a scope that systemd must start around the process.
-    pub scope: Option<(&'a Cgroup, Option<&'a LinuxResources>)>,
 }
 
 /// A born engine process.
@@ -124,18 +117,13 @@ impl Engine {
             fds: &list,
             namespaces: launch.namespaces,
             join: launch.join,
-            held: launch.scope.is_some(),
         };
         let mut child = birth.spawn()?;
         drop(theirs);
         let pidfd = child.pidfd.try_clone().map_err(EngineError::Watch)?;
         let process = Process::watch(child.pid, pidfd).map_err(EngineError::Watch)?;
         let engine = Self { pid: child.pid, control, process };
-        let ready = match engine.place(launch.scope, &mut child).await {
-            Ok(()) => engine.ready(&mut child).await,
-            Err(error) => Err(Some(error)),
-        };
-        match ready {
+        match engine.ready(&mut child).await {
             Ok(()) => Ok(engine),
             Err(error) => {
                 let status = engine.discard().await;
@@ -145,18 +133,6 @@ impl Engine {
                 })
             }
         }
-    }
-
-    /// What needs the pid of a child that does nothing yet; then it goes on.
-    async fn place(
-        &self,
-        scope: Option<(&Cgroup, Option<&LinuxResources>)>,
-        child: &mut Child,
-    ) -> Result<(), EngineError> {
-        if let Some((cgroup, limits)) = scope {
-            cgroup.start_scope(self.pid, limits).await?;
-        }
-        Ok(child.release()?)
     }
 
     /// `Err(None)` is a death without a word.

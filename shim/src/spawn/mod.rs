@@ -34,7 +34,7 @@ pub use engine::{Engine, EngineError};
 pub use error::SpawnFailure;
 pub use host::{Host, HostError};
 
-use crate::cgroups::{self, Cgroup, CgroupError, Join, SystemdError, default_path};
+use crate::cgroups::{self, Cgroup, CgroupError, Join, default_path};
 use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
 use engine::{Descriptors, Launch};
@@ -42,6 +42,7 @@ use mounts::Placed;
 use namespaces::Namespaces;
 use oci_spec::runtime::{LinuxResources, Spec};
 use pinnace_plan::{Mount, Plan};
+use pinnace_spawn::Placeholder;
 use std::os::fd::{AsFd, OwnedFd};
 use user::Users;
 
@@ -73,7 +74,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     // While containerd answers about the image, the place is made, and its logger gets ready.
     let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
     let make = async {
-        let mut place = Place::make(host, request, &spec, users)?;
+        let mut place = Place::make(host, request, &spec, users).await?;
         place.stdio.ready().await?;
         Ok(place)
     };
@@ -108,25 +109,26 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
             join_pid: place.namespaces.join_pid.as_ref().map(AsFd::as_fd),
         },
         join: place.entrance.to_spawn(&entrance),
-        scope: place.cgroup.0.is_scope().then(|| (&place.cgroup.0, limits(&spec))),
     };
     let engine = match Engine::launch(launch, &plan).await {
         Ok(engine) => engine,
         Err(error) => {
-            let out_of_memory = matches!(error, EngineError::Died { .. }) && place.cgroup.0.oom_kills() > 0;
-            // A unit of the name that was there is another's, and lives on.
-            if !matches!(&error, EngineError::Scope(CgroupError::Systemd(SystemdError::Exists { .. }))) {
-                place.cgroup.stop().await;
-            }
+            let out_of_memory =
+                matches!(error, EngineError::Died { .. }) && place.cgroup.cgroup.oom_kills() > 0;
+            place.cgroup.stop().await;
             return Err(if out_of_memory { EngineError::OutOfMemory } else { error }.into());
         }
     };
     place.stdio.release_child_ends();
     host.adjust_oom_score(engine.pid, process.oom_score_adj());
-    if let Err(error) = bundle.note_pid(engine.pid) {
+    let settled = match bundle.note_pid(engine.pid) {
+        Ok(()) => place.cgroup.settle(engine.pid).await.map_err(SpawnFailure::from),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = settled {
         engine.discard().await;
         place.cgroup.stop().await;
-        return Err(error.into());
+        return Err(error);
     }
     Ok(Born { engine, stdio: place.stdio, cgroup: place.cgroup.keep() })
 }
@@ -142,7 +144,7 @@ struct Place {
 }
 
 impl Place {
-    fn make(
+    async fn make(
         host: &Host,
         request: &CreateRequest,
         spec: &Spec,
@@ -150,9 +152,9 @@ impl Place {
     ) -> Result<Self, SpawnFailure> {
         let mounts = mounts::mounts(spec, users.as_ref())?;
         let namespaces = Namespaces::of(spec, users)?;
-        let cgroup = Limited::new(host, Bundle(&request.bundle), &request.id, spec)?;
-        let memory_limits = cgroup.0.memory_limit_files();
-        let entrance = cgroup.0.join()?;
+        let cgroup = Limited::new(host, Bundle(&request.bundle), &request.id, spec).await?;
+        let memory_limits = cgroup.cgroup.memory_limit_files();
+        let entrance = cgroup.cgroup.join()?;
         let stdio = Stdio::open(&request.stdio, Owner { namespace: &host.namespace, id: &request.id })?;
         Ok(Self { mounts, namespaces, cgroup, memory_limits, entrance, stdio })
     }
@@ -170,36 +172,51 @@ fn limits(spec: &Spec) -> Option<&LinuxResources> {
 }
 
 /// A cgroup that is removed again unless it is kept.
-struct Limited(Cgroup, bool);
+struct Limited {
+    cgroup: Cgroup,
+    /// Keeps a scope of systemd until the engine is in it.
+    placeholder: Option<Placeholder>,
+    kept: bool,
+}
 
 impl Limited {
-    fn new(host: &Host, bundle: Bundle<'_>, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
+    async fn new(host: &Host, bundle: Bundle<'_>, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
         let path = cgroups_path(&host.namespace, id, spec);
-        let limited = Self(Cgroup::create(&host.hierarchies, &path)?, false);
+        let (cgroup, placeholder) = Cgroup::start(&host.hierarchies, &path).await?;
+        let limited = Self { cgroup, placeholder, kept: false };
         bundle.note_cgroup()?;
         if let Some(limits) = limits(spec) {
-            limited.0.limit(limits)?;
+            limited.cgroup.limit_for_good(limits).await?;
         }
         Ok(limited)
     }
 
-    /// What systemd has of it; the directories go on drop.
-    async fn stop(&self) {
-        if let Err(error) = self.0.stop_scope().await {
+    /// The engine is ready and takes the placeholder's part.
+    async fn settle(&mut self, pid: i32) -> Result<(), CgroupError> {
+        self.cgroup.attach(pid).await?;
+        self.placeholder = None;
+        Ok(())
+    }
+
+    /// Waits until systemd has removed what it has of it; the rest goes on drop.
+    async fn stop(&mut self) {
+        self.placeholder = None;
+        if let Err(error) = self.cgroup.stop_scope().await {
             log::warn!("cannot stop the scope of a container that was not made: {error}");
         }
     }
 
     fn keep(mut self) -> Cgroup {
-        self.1 = true;
-        self.0.clone()
+        self.kept = true;
+        self.cgroup.clone()
     }
 }
 
 impl Drop for Limited {
     fn drop(&mut self) {
-        if !self.1
-            && let Err(error) = self.0.remove()
+        self.placeholder = None;
+        if !self.kept
+            && let Err(error) = self.cgroup.give_up()
         {
             log::warn!("cannot remove the cgroup of a container that was not made: {error}");
         }

@@ -23,8 +23,9 @@ const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 
 /// How long a call with its job may take; runc waits as long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a unit of the name may still be there: one that has just died is forgotten a moment later.
-const TRIES: u32 = 8;
+/// How often a unit of the name may still be there, each time twice as long after the last: one that has just died
+/// is forgotten a moment later. Two seconds in all.
+const TRIES: u32 = 11;
 /// The longest line of a greeting.
 const GREETING: usize = 256;
 
@@ -36,17 +37,11 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    /// Whether systemd runs at all; asked before anything is made.
-    pub(super) fn required() -> Result<(), SystemdError> {
-        match Path::new(BOOTED).exists() {
-            true => Ok(()),
-            false => Err(SystemdError::NotRunning { directory: BOOTED }),
-        }
-    }
-
     /// Connects.
     pub(super) async fn connect() -> Result<Self, SystemdError> {
-        Self::required()?;
+        if !Path::new(BOOTED).exists() {
+            return Err(SystemdError::NotRunning { directory: BOOTED });
+        }
         let greeted = tokio::time::timeout(PATIENCE, greet()).await;
         let stream = greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = stream.map_err(|source| SystemdError::Connect { socket: SOCKET, source })?;
@@ -58,7 +53,7 @@ impl Manager {
         let mut tries = 0..TRIES;
         loop {
             let mut body = names(&[unit, "fail"]);
-            body.list(8, |list| properties.iter().for_each(|(name, value)| list.property(name, value)));
+            body.properties(properties);
             // Units that come along: none.
             body.list(8, |_| {});
             match self.job("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, body).await {
@@ -66,7 +61,7 @@ impl Manager {
                     let Some(round) = tries.next() else {
                         return Err(SystemdError::Exists { unit: unit.to_owned() });
                     };
-                    // One that failed stays until it is reset; one that lives is none of ours to end.
+                    // One that failed stays until it is reset; on one that lives this does nothing.
                     let _ = self.call("ResetFailedUnit", "s", unit, names(&[unit])).await?;
                     tokio::time::sleep(Duration::from_millis(1 << round)).await;
                 }
@@ -75,12 +70,44 @@ impl Manager {
         }
     }
 
+    /// Tells a scope's limits, and waits until systemd has written them: it answers first and writes before it takes
+    /// the next call.
+    pub(super) async fn set(&mut self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
+        let mut body = names(&[unit]);
+        // Until the machine is booted anew, or the unit is gone.
+        body.flag(true);
+        body.properties(properties);
+        self.done("SetUnitProperties", "sba(sv)", unit, body).await?;
+        self.done("GetUnit", "s", unit, names(&[unit])).await
+    }
+
+    /// Has a process join what systemd keeps of a scope.
+    pub(super) async fn attach(&mut self, unit: &str, pid: u32) -> Result<(), SystemdError> {
+        let mut body = names(&[unit, ""]);
+        body.pids(&[pid]);
+        self.done("AttachProcessesToUnit", "ssau", unit, body).await
+    }
+
     /// Stops a scope and waits until it is gone; one that is gone is fine.
     pub(super) async fn stop(&mut self, unit: &str) -> Result<(), SystemdError> {
         match self.job("StopUnit", "ss", unit, names(&[unit, "replace"])).await {
             Err(SystemdError::Refused { name, .. }) if is(&name, "NoSuchUnit") => Ok(()),
             done => done,
         }
+    }
+
+    /// Calls a method that has done its work when it answers.
+    async fn done(
+        &mut self,
+        method: &'static str,
+        kind: &str,
+        unit: &str,
+        body: Writer,
+    ) -> Result<(), SystemdError> {
+        let late = SystemdError::Late { unit: unit.to_owned(), waited: PATIENCE };
+        let answered = tokio::time::timeout(PATIENCE, self.call(method, kind, unit, body)).await;
+        let (answer, _) = answered.unwrap_or(Err(late))?;
+        answer.map(drop).map_err(|refused| refused.told(method, unit))
     }
 
     /// Calls a method that answers with a job, and waits for the end of that.

@@ -1,7 +1,7 @@
 //! What systemd is told of a scope: who is in it, and the limits the kernel's files have.
 //!
 //! A value that every new cgroup has is not told: an older systemd refuses a call for one property it does
-//! not know, so only who asks for a limit needs a systemd that has it. `TasksMax` is told always: without it
+//! not know, so only who asks for a limit needs a systemd that has it. `TasksMax` is told at the start: without it
 //! systemd would set a limit of its own.
 
 use super::Scope;
@@ -31,14 +31,11 @@ const FILES: [Row; 16] = [
     }),
     ("cpuset.cpus", |text| set("AllowedCPUs", text)),
     ("cpuset.mems", |text| set("AllowedMemoryNodes", text)),
-    ("pids.max", |text| match text.trim() {
-        "max" => vec![("TasksMax", Value::U64(u64::MAX))],
-        limit => number("TasksMax", limit, None),
-    }),
+    ("pids.max", |text| number("TasksMax", text, None)),
     ("memory.limit_in_bytes", |text| number("MemoryLimit", text, None)),
     ("cpu.shares", |text| number("CPUShares", text, Some(1024))),
     ("blkio.weight", |text| number("BlockIOWeight", text, Some(500))),
-    // The two files of a v1 quota, joined by `of`.
+    // The two files of a v1 quota, joined by `limits`.
     ("cpu.cfs_quota_us cpu.cfs_period_us", |text| {
         let mut words = text.split_whitespace();
         quota(words.next(), words.next())
@@ -49,10 +46,10 @@ const FILES: [Row; 16] = [
 /// v1 has no word for "no limit": it is the greatest number of pages.
 const V1_UNLIMITED: u64 = 1 << 62;
 
-/// All properties of a new scope; `file` reads a file of its cgroup.
-pub(super) fn of(scope: &Scope, pid: u32, file: &impl Fn(&str) -> Option<String>) -> Vec<Property> {
+/// What a new scope is.
+pub(super) fn of(scope: &Scope, pid: u32) -> Vec<Property> {
     let flag = |name| (name, Value::Bool(true));
-    let mut properties = vec![
+    vec![
         ("Description", Value::Text(format!("Wasm container {}", scope.unit))),
         ("Slice", Value::Text(scope.slice.clone())),
         ("PIDs", Value::Pids(vec![pid])),
@@ -63,7 +60,13 @@ pub(super) fn of(scope: &Scope, pid: u32, file: &impl Fn(&str) -> Option<String>
         flag("MemoryAccounting"),
         flag("TasksAccounting"),
         flag("IOAccounting"),
-    ];
+        ("TasksMax", Value::U64(u64::MAX)),
+    ]
+}
+
+/// What its files say; `file` reads one.
+pub(super) fn limits(file: &impl Fn(&str) -> Option<String>) -> Vec<Property> {
+    let mut properties = Vec::new();
     for (names, told) in FILES {
         let texts: Option<Vec<String>> = names.split(' ').map(file).collect();
         if let Some(texts) = texts {
@@ -118,26 +121,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The properties that these files add to the usual ones.
+    /// The properties of these files.
     fn told(files: &[(&str, &str)]) -> Vec<Property> {
-        let scope = Scope::parse("a.slice:b:c").unwrap().unwrap();
-        let read =
-            |name: &str| files.iter().find(|(file, _)| *file == name).map(|(_, text)| (*text).to_owned());
-        let usual = of(&scope, 7, &|_: &str| None);
-        let all = of(&scope, 7, &read);
-        assert_eq!(all[..usual.len()], usual);
-        all[usual.len()..].to_vec()
+        limits(&|name: &str| files.iter().find(|(file, _)| *file == name).map(|(_, text)| (*text).to_owned()))
     }
 
     #[test]
     fn a_scope_has_its_process_and_its_slice_and_is_delegated() {
         let scope = Scope::parse("a.slice:b:c").unwrap().unwrap();
-        let properties = of(&scope, 7, &|_: &str| None);
+        let properties = of(&scope, 7);
         for expected in [
             ("PIDs", Value::Pids(vec![7])),
             ("Slice", Value::Text("a.slice".to_owned())),
             ("Delegate", Value::Bool(true)),
             ("CollectMode", Value::Text("inactive-or-failed".to_owned())),
+            ("TasksMax", Value::U64(u64::MAX)),
         ] {
             assert!(properties.contains(&expected), "{expected:?}");
         }
@@ -154,6 +152,7 @@ mod tests {
             ("cpu.max", "max 100000\n"),
             ("io.weight", "default 100\n"),
             ("cpuset.cpus", "\n"),
+            ("pids.max", "max\n"),
         ];
         let v1 = [
             ("memory.limit_in_bytes", "9223372036854771712\n"),
@@ -163,7 +162,6 @@ mod tests {
             ("blkio.weight", "500\n"),
         ];
         assert_eq!((told(&v2), told(&v1)), (Vec::new(), Vec::new()));
-        assert_eq!(told(&[("pids.max", "max\n")]), [("TasksMax", Value::U64(u64::MAX))]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! By hand, because no crate fits: on its own socket systemd names itself by a well-known name as the sender,
-//! which zbus 5 takes for a broken message and panics on; and two calls with text, numbers and one list do
+//! which zbus 5 takes for a broken message and panics on; and a few calls with text, numbers and one list do
 //! not need a type system of the bus.
 
 /// A property's value.
@@ -72,6 +72,14 @@ impl Writer {
         self.0.push(0);
     }
 
+    pub(super) fn flag(&mut self, flag: bool) {
+        self.number(usize::from(flag));
+    }
+
+    pub(super) fn pids(&mut self, pids: &[u32]) {
+        self.list(4, |list| pids.iter().for_each(|pid| list.number(*pid as usize)));
+    }
+
     /// A list; its length counts from the first place that an element of it may have.
     pub(super) fn list(&mut self, alignment: usize, fill: impl FnOnce(&mut Self)) {
         self.number(0);
@@ -83,14 +91,18 @@ impl Writer {
         self.0[place..place + 4].copy_from_slice(&length.to_le_bytes());
     }
 
-    /// One element of `a(sv)`.
-    pub(super) fn property(&mut self, name: &str, value: &Value) {
+    /// `a(sv)`.
+    pub(super) fn properties(&mut self, properties: &[(&str, Value)]) {
+        self.list(8, |list| properties.iter().for_each(|(name, value)| list.property(name, value)));
+    }
+
+    fn property(&mut self, name: &str, value: &Value) {
         self.align(8);
         self.text(name);
         match value {
             Value::Bool(flag) => {
                 self.signature("b");
-                self.number(usize::from(*flag));
+                self.flag(*flag);
             }
             Value::U64(number) => {
                 self.signature("t");
@@ -103,7 +115,7 @@ impl Writer {
             }
             Value::Pids(pids) => {
                 self.signature("au");
-                self.list(4, |list| pids.iter().for_each(|pid| list.number(*pid as usize)));
+                self.pids(pids);
             }
             Value::Bytes(bytes) => {
                 self.signature("ay");
