@@ -9,7 +9,7 @@ use pinnace_oci::build;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 fn guest(node: &Node, wasm: Vec<u8>) -> Image {
     node.image(&build::Image::rootfs().file("/guest.wasm", wasm, 0o755).entrypoint(["/guest.wasm"]))
@@ -167,22 +167,56 @@ fn the_same_name_can_be_had_again_at_once() {
     }
 }
 
-#[test]
-fn a_unit_that_lives_is_not_taken_and_one_that_failed_is() {
-    let node = Node::start();
-    let image = guest(&node, guests::exit_code(0));
-    let draft = in_slice(node.container(&image), "system.slice");
-    let other = unit(draft.id());
-    let mut owner = Command::new("systemd-run")
-        .args(["--scope", "--quiet", "--unit", &other, "sleep", "1000"])
+/// Another's scope of the same name as the container's, once it is in this state.
+fn another(unit: &str, options: &[&str], state: &str) -> Child {
+    let owner = Command::new("systemd-run")
+        .args(["--scope", "--quiet", "--unit", unit])
+        .args(options)
+        .args(["sleep", "1000"])
         .spawn()
         .expect("systemd-run");
-    until("a unit of the same name", || (property(&other, "ActiveState") == "active").then_some(()));
-    let refused = draft.create().expect_err("a name that is taken");
-    assert!(refused.message().contains("already"), "{refused}");
-    assert_eq!(property(&other, "ActiveState"), "active", "the other one lives on");
-    systemctl(&["stop", &other]);
+    until("a unit of the same name", || (property(unit, "ActiveState") == state).then_some(()));
+    owner
+}
+
+#[test]
+fn a_unit_that_lives_is_not_taken_wherever_it_is() {
+    let node = Node::start();
+    let image = guest(&node, guests::exit_code(0));
+    for slice in ["system.slice", "machine.slice"] {
+        let draft = in_slice(node.container(&image), "system.slice");
+        let other = unit(draft.id());
+        let mut owner = another(&other, &["--slice", slice], "active");
+        let refused = draft.create().expect_err("a name that is taken");
+        assert!(refused.message().contains(&other) && refused.message().contains("already"), "{refused}");
+        assert_eq!(property(&other, "ActiveState"), "active", "the other one lives on");
+        assert_eq!(owner.try_wait().expect("systemd-run"), None);
+        systemctl(&["stop", &other]);
+        owner.wait().expect("systemd-run");
+    }
+}
+
+#[test]
+fn a_unit_that_failed_gives_its_name_away() {
+    let node = Node::start();
+    let image = guest(&node, guests::exit_code(5));
+    let draft = in_slice(node.container(&image), "system.slice");
+    let other = unit(draft.id());
+    let mut owner = another(&other, &["--property", "RuntimeMaxSec=1"], "failed");
     owner.wait().expect("systemd-run");
+    assert_eq!(draft.run().code, 5);
+}
+
+#[test]
+fn nobody_but_the_engine_is_there_once_create_has_answered() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let container = in_slice(node.container(&image), "system.slice").create().expect("create");
+    assert_eq!(value(&container, "cgroup.procs"), container.pid().to_string());
+    let server = container.cost()[0].pid;
+    let children =
+        fs::read_to_string(format!("/proc/{server}/task/{server}/children")).expect("its children");
+    assert_eq!(children.trim(), container.pid().to_string(), "the placeholder is gone, and reaped");
 }
 
 #[test]
