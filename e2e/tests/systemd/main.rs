@@ -53,8 +53,7 @@ fn directory(container: &Container<'_>) -> PathBuf {
 }
 
 fn value(container: &Container<'_>, file: &str) -> String {
-    let path = directory(container).join(file);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+    fs::read_to_string(directory(container).join(file)).expect(file).trim().to_owned()
 }
 
 #[test]
