@@ -321,7 +321,7 @@ pub fn garbage_artifact(programs: &Programs) {
 pub fn refused_inputs(programs: &Programs) {
     let hello = guests::hello_p1();
     let inputs: [&[u8]; 6] =
-        [b"", b"#!/bin/sh\necho", b"\x7fELF\x02\x01\x01", b"(module)", &hello[..hello.len() - 3], &[0; 64]];
+        [b"", b"#!/bin/sh\necho", b"\x7fELF\x02\x01\x01", b"(module", &hello[..hello.len() - 3], &[0; 64]];
     for input in inputs {
         let message = programs.compile("/app.wasm", input).expect("the compile program runs");
         let message = message.expect_err("must not compile");
