@@ -72,6 +72,9 @@ const ROWS: [Row; 9] = [
     },
 ];
 
+/// v2 without the scheduler BFQ has a weight of its own, from 1 to 10,000: 1 + (200 - 10) * 9999 / 990.
+const OWN_WEIGHT: Stands = ("io.weight", "default 1920");
+
 /// Any block device: the kernel takes a limit for what exists.
 fn disk() -> (u32, u32) {
     let mut devices: Vec<_> = fs::read_dir("/sys/block").expect("/sys/block").flatten().collect();
@@ -124,7 +127,10 @@ fn every_limit_is_in_force_or_refused_by_name() {
     let image = guest(&node, guests::sleep_p1());
     for row in &ROWS {
         let resources = (row.spec)();
-        let stands = if unified() { row.v2 } else { row.v1 };
+        let stands = match if unified() { row.v2 } else { row.v1 } {
+            [("io.bfq.weight", _)] if !exists(&node, "io.bfq.weight") => &[OWN_WEIGHT],
+            stands => stands,
+        };
         let draft = node.container(&image).edit(|spec| {
             for (key, value) in resources.as_object().expect("an object") {
                 spec["linux"]["resources"][key] = value.clone();
