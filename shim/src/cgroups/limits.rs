@@ -46,7 +46,12 @@ impl Cgroup {
         if asked.is_empty() && unified.clone().next().is_none() {
             return Ok(());
         }
-        let written = without_ignored(resources);
+        let mut written = without_ignored(resources);
+        if let Layout::V2 { tree, .. } = self.hierarchies.layout()
+            && files::read(tree, &self.path.file("io.bfq.weight")).is_err()
+        {
+            weigh_without_bfq(&mut written);
+        }
         let disable_oom_killer = written.memory().as_ref().and_then(LinuxMemory::disable_oom_killer);
         let options = ControllerOpt {
             resources: &written,
@@ -97,6 +102,18 @@ impl Cgroup {
             }
         }
     }
+}
+
+/// v2: without BFQ the weight is `io.weight`, from 1 to 10,000. libcgroups 0.7 computes it in 16 bits, which
+/// overflow from 17 on (200 came out as 66), so it gets the file's name and the number instead.
+fn weigh_without_bfq(resources: &mut LinuxResources) {
+    let Some(io) = resources.block_io_mut() else { return };
+    let Some(weight) = io.weight().filter(|weight| *weight != 0) else { return };
+    io.set_weight(None);
+    let converted = 1 + u32::from(weight).saturating_sub(10) * 9999 / 990;
+    let mut unified = resources.unified().clone().unwrap_or_default();
+    unified.entry("io.weight".to_owned()).or_insert_with(|| converted.to_string());
+    resources.set_unified(Some(unified));
 }
 
 /// Whether a list of controllers has this one.

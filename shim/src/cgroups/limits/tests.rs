@@ -171,3 +171,13 @@ fn a_controller_that_is_not_handed_down_is_told_with_who_keeps_it() {
         }
     }
 }
+
+#[test]
+fn a_weight_without_bfq_is_of_the_kernels_own_scale() {
+    for (weight, own) in [(10, "1"), (16, "61"), (17, "71"), (200, "1920"), (1000, "10000")] {
+        let mut limits = resources(&format!(r#"{{"blockIO":{{"weight":{weight}}}}}"#));
+        weigh_without_bfq(&mut limits);
+        assert_eq!(limits.block_io().as_ref().and_then(LinuxBlockIo::weight), None);
+        assert_eq!(limits.unified().as_ref().unwrap()["io.weight"], own, "{weight}");
+    }
+}
