@@ -31,6 +31,7 @@ const NOT_COUNTED: Verdict = Verdict::Refused("it counts the Wasm layer among th
 const NO_FILES: Verdict =
     Verdict::Refused("no client unpacks files of an image whose configuration does not count layers");
 const NO_ENTRY: Verdict = Verdict::Refused("no entry of the index is for the node's platform");
+const OTHER_FILES: Verdict = Verdict::Refused("it unpacks files for the node's platform only");
 const NOT_OURS: Verdict = Verdict::Refused("Pinnace looks for a Wasm platform or the node's own in an index");
 const NAME_COMMAND: Verdict = Verdict::With("name the command: the configuration has none");
 
@@ -58,13 +59,7 @@ pub(super) static RULES: &[Rule] = &[
     row(Client::Cri, ALL, Form::other_entry, NO_ENTRY, PLATFORM),
     row(Client::Cri, &["1.6"], Form::bare_layer, NOT_COUNTED, COUNTED),
     row(Client::Cri, &["1.6", "1.7"], Form::lost_files, NO_FILES, COUNTED),
-    row(
-        Client::Cri,
-        &["2.3"],
-        Form::wasm_files,
-        Verdict::Refused("it unpacks files for the node's platform only"),
-        SNAPSHOT,
-    ),
+    row(Client::Cri, &["2.3"], Form::wasm_files, OTHER_FILES, SNAPSHOT),
     row(Client::Cri, ALL, Form::lost_files, NO_FILES, NO_FILE),
     row(Client::Cri, ALL, Form::wasm_config, NAME_COMMAND, COMMAND),
     row(Client::Imported, ALL, Form::other_entry, NO_ENTRY, "not found"),
@@ -77,13 +72,7 @@ pub(super) static RULES: &[Rule] = &[
         Verdict::With("`ctr --namespace k8s.io image import --all-platforms --no-unpack`"),
         COUNTED,
     ),
-    row(
-        Client::Imported,
-        &["2.3"],
-        Form::wasm_files,
-        Verdict::Refused("it unpacks files for the node's platform only"),
-        SNAPSHOT,
-    ),
+    row(Client::Imported, &["2.3"], Form::wasm_files, OTHER_FILES, SNAPSHOT),
     row(Client::Imported, ALL, Form::wasm_config, NAME_COMMAND, COMMAND),
 ];
 

@@ -48,6 +48,7 @@ impl Cgroup {
         }
         let mut written = without_ignored(resources);
         if let Layout::V2 { tree, .. } = self.hierarchies.layout()
+            && resources.block_io().as_ref().and_then(LinuxBlockIo::weight).is_some()
             && files::read(tree, &self.path.file("io.bfq.weight")).is_err()
         {
             weigh_without_bfq(&mut written);

@@ -8,6 +8,7 @@ use rustix::mount::{
     fsconfig_create, fsmount, fsopen, mount, mount_change,
 };
 use std::fs;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
@@ -224,6 +225,27 @@ pub(crate) fn inside(adjust: impl FnOnce(&mut Sandbox), probe: impl FnOnce(Enter
         probe(entered);
     });
     assert_eq!(child.end(), End::Passed);
+}
+
+/// A sandboxed process ends when its parent does, though what `adjust` asks for cleared the parent-death signal.
+pub(crate) fn dies_with_its_parent(adjust: impl FnOnce(&mut Sandbox)) {
+    let (mut ours, theirs) = pair();
+    let parent = fork(|| {
+        let (mut ready, mut tell) = pair();
+        let _child = newborn(|| {
+            pinnace_sandbox::harden().expect("harden");
+            let mut sandbox = plain(image());
+            adjust(&mut sandbox);
+            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+            tell.write_all(b"i").expect("tell");
+            // Holds the other end of `ours` as long as it lives; SIGALRM would end it in 20 s.
+            std::thread::sleep(Duration::from_secs(15));
+        });
+        ready.read_exact(&mut [0]).expect("entered");
+    });
+    drop(theirs);
+    assert_eq!(parent.end(), End::Passed);
+    assert_eq!(ours.read(&mut [0]).expect("end of file, not a time-out"), 0);
 }
 
 /// Tries to enter a sandbox that must be refused with a message that contains `expected`.

@@ -224,23 +224,9 @@ fn neighbour() {
 }
 
 fn dies_with_its_parent() {
-    let (mut ours, theirs) = crate::harness::pair();
-    let parent = fork(|| {
-        let (mut ready, mut tell) = crate::harness::pair();
-        let _child = newborn(|| {
-            pinnace_sandbox::harden().expect("harden");
-            let mut sandbox = plain(image());
-            sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
-            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
-            tell.write_all(b"i").expect("tell");
-            // Holds the other end of `ours` as long as it lives; SIGALRM would end it in 20 s.
-            std::thread::sleep(std::time::Duration::from_secs(15));
-        });
-        ready.read_exact(&mut [0]).expect("entered");
+    crate::harness::dies_with_its_parent(|sandbox| {
+        sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
     });
-    drop(theirs);
-    assert_eq!(parent.end(), End::Passed);
-    assert_eq!(ours.read(&mut [0]).expect("end of file, not a time-out"), 0);
 }
 
 fn signals_nobody() {

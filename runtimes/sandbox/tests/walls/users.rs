@@ -1,7 +1,7 @@
 //! A user namespace: root inside is nobody outside, and no capability reaches out of it.
 
 use crate::harness::{
-    Child, End, Test, bind, fork, host_directory, image, inside, newborn, pair, plain, refused, tmpfs,
+    Child, End, Test, bind, host_directory, image, inside, newborn, pair, plain, refused, tmpfs,
 };
 use crate::probe::{call, prctl, refusal};
 use pinnace_plan::{Capabilities, Mount, MountKind, Namespace, Sandbox, User};
@@ -327,23 +327,7 @@ fn no_privilege_left() {
 }
 
 fn dies_with_its_parent() {
-    let (mut ours, theirs) = pair();
-    let parent = fork(|| {
-        let (mut ready, mut tell) = pair();
-        let _child = newborn(|| {
-            pinnace_sandbox::harden().expect("harden");
-            let mut sandbox = plain(image());
-            put(&mut sandbox);
-            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
-            tell.write_all(b"i").expect("tell");
-            // Holds the other end of `ours` as long as it lives; SIGALRM would end it in 20 s.
-            std::thread::sleep(std::time::Duration::from_secs(15));
-        });
-        ready.read_exact(&mut [0]).expect("entered");
-    });
-    drop(theirs);
-    assert_eq!(parent.end(), End::Passed);
-    assert_eq!(ours.read(&mut [0]).expect("end of file, not a time-out"), 0);
+    crate::harness::dies_with_its_parent(put);
 }
 
 /// The image is the host root's, as one whose snapshot was not remapped is.
