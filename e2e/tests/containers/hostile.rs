@@ -79,7 +79,8 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _gone = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        // The short form, for busybox knows no other. What stays mounted is a leak that the node tells of.
+        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
