@@ -1,8 +1,6 @@
 //! The main of every compile program.
 
-use crate::control::Control;
-use crate::inherited::{self, InheritedError};
-use crate::message;
+use pinnace_control::{Control, InheritedError, failure, inherited};
 use pinnace_plan::compile::{INPUT, LOCK, OUTPUT, Outcome, Request};
 use pinnace_plan::{Kind, fds};
 use pinnace_sandbox::SandboxError;
@@ -92,7 +90,7 @@ pub fn compile<C: Compiler>() -> ExitCode {
         Some(control) => {
             let outcome = match work::<C>() {
                 Ok(kind) => Outcome::Compiled { kind },
-                Err(error) => Outcome::Failed(message::failure(&error)),
+                Err(error) => Outcome::Failed(failure(&error)),
             };
             match control.send(&outcome) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -116,7 +114,7 @@ fn command_line<C: Compiler>() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{}", message::failure(&error).message);
+            eprintln!("{}", failure(&error).message);
             ExitCode::FAILURE
         }
     }

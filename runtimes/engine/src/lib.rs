@@ -19,12 +19,9 @@
 //! A main is one line, `pinnace_engine::run::<MyEngine>()` or `pinnace_engine::compile::<MyCompiler>()`.
 
 mod compiler;
-mod control;
 mod describe;
 mod engine;
-mod inherited;
 mod memory;
-mod message;
 mod names;
 mod runner;
 mod signals;

@@ -1,8 +1,7 @@
 //! The main of every runner program.
 
-use crate::control::{Control, ControlError};
-use crate::inherited::{self, InheritedError};
-use crate::{Ceiling, Engine, Given, Prepared, message, signals};
+use crate::{Ceiling, Engine, Given, Prepared, signals};
+use pinnace_control::{Control, ControlError, InheritedError, failure, inherited};
 use pinnace_plan::{Command, ExitCause, Plan, Report, fds};
 use pinnace_sandbox::SandboxError;
 use std::process::ExitCode;
@@ -63,7 +62,7 @@ where
         Ok(ready) => ready,
         Err(error) => {
             // A server that cannot hear it sees the exit.
-            let _ = control.send(&Report::Failed(message::failure(&error)));
+            let _ = control.send(&Report::Failed(failure(&error)));
             return ExitCode::FAILURE;
         }
     };

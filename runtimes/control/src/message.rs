@@ -7,7 +7,8 @@ use std::error::Error;
 const HEADER: usize = 64;
 
 /// The error and its sources as one message that fits a record.
-pub(crate) fn failure(error: &dyn Error) -> Failure {
+#[must_use]
+pub fn failure(error: &dyn Error) -> Failure {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -10,13 +10,13 @@ use std::os::fd::OwnedFd;
 
 /// The socket to the server.
 #[derive(Debug)]
-pub(crate) struct Control {
+pub struct Control {
     socket: OwnedFd,
 }
 
 /// Why the server cannot be talked to.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ControlError {
+pub enum ControlError {
     /// It hung up: it is dead, or has given this container up.
     #[error("the server hung up")]
     HungUp,
@@ -30,7 +30,8 @@ pub(crate) enum ControlError {
 
 impl Control {
     /// The socket the program was born with, or `None`: it was started by hand.
-    pub(crate) fn inherit() -> Option<Self> {
+    #[must_use]
+    pub fn inherit() -> Option<Self> {
         let socket = inherited::take(fds::CONTROL).ok()?;
         match sockopt::socket_type(&socket) {
             Ok(kind) if kind == SocketType::SEQPACKET => Some(Self { socket }),
@@ -39,14 +40,20 @@ impl Control {
     }
 
     /// Sends one record.
-    pub(crate) fn send<T: Serialize>(&self, record: &T) -> Result<(), ControlError> {
+    ///
+    /// # Errors
+    /// When the server is gone, or the record is too long.
+    pub fn send<T: Serialize>(&self, record: &T) -> Result<(), ControlError> {
         let bytes = encode_record(record)?;
         send(&self.socket, &bytes, SendFlags::NOSIGNAL).map_err(io::Error::from)?;
         Ok(())
     }
 
-    /// Waits for the command to enter the guest.
-    pub(crate) fn wait(&self) -> Result<Command, ControlError> {
+    /// Waits for the command to begin.
+    ///
+    /// # Errors
+    /// When the server is gone, or says something else.
+    pub fn wait(&self) -> Result<Command, ControlError> {
         let mut buffer = [0; MAX_RECORD];
         let (_, length) =
             rustix::io::retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::empty()))
@@ -58,7 +65,10 @@ impl Control {
     }
 
     /// Fails if the server is gone. Its death before the death signal was set would go unnoticed.
-    pub(crate) fn check(&self) -> Result<(), ControlError> {
+    ///
+    /// # Errors
+    /// When it hung up.
+    pub fn check(&self) -> Result<(), ControlError> {
         let mut sockets = [PollFd::new(&self.socket, PollFlags::empty())];
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut sockets, Some(&now)).map_err(io::Error::from)?;

@@ -14,7 +14,7 @@ const LONGEST: u64 = 16 << 20;
 
 /// Why something inherited cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum InheritedError {
+pub enum InheritedError {
     /// No such descriptor.
     #[error("descriptor {fd} that the plan names is not open")]
     NotOpen {
@@ -53,7 +53,10 @@ pub(crate) enum InheritedError {
 }
 
 /// Takes a descriptor over by its number. Each number is taken at most once.
-pub(crate) fn take(fd: Fd) -> Result<OwnedFd, InheritedError> {
+///
+/// # Errors
+/// When it is not open.
+pub fn take(fd: Fd) -> Result<OwnedFd, InheritedError> {
     if fd < 0 {
         return Err(InheritedError::NotOpen { fd, source: io::Error::from_raw_os_error(libc::EBADF) });
     }
@@ -68,7 +71,10 @@ pub(crate) fn take(fd: Fd) -> Result<OwnedFd, InheritedError> {
 }
 
 /// Reads a value from a memfd and closes it.
-pub(crate) fn read<T: DeserializeOwned>(fd: Fd) -> Result<T, InheritedError> {
+///
+/// # Errors
+/// When there is no such value in it.
+pub fn read<T: DeserializeOwned>(fd: Fd) -> Result<T, InheritedError> {
     let file = File::from(take(fd)?);
     let length = file.metadata().map_err(|source| InheritedError::Read { fd, source })?.len();
     if length > LONGEST {
