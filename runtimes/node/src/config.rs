@@ -3,7 +3,7 @@
 //! `docs/configuration.md` is made from this file; the types and the strict reader too.
 
 use crate::{
-    AbsolutePath, ConfigError, EngineName, LogLevel,
+    AbsolutePath, ConfigError, EngineName, LogLevel, Program,
     settings::{settings, written},
 };
 use std::{
@@ -71,6 +71,20 @@ settings! {
         /// The largest Wasm file. It is read before it can be judged, so there must be a bound; interpreters with
         /// their libraries reach 60 MB.
         max_bytes: NonZeroU64 = bytes(256 << 20), "bytes", smaller;
+    }
+
+    /// Containers that are no Wasm: a pod's sidecars, init containers, `kubectl debug`. The node's own OCI runtime
+    /// runs them, under the same server; [native.md](native.md) says how.
+    native: Native {
+        /// Whether they are run at all. With `false` a container whose entrypoint is a native program is refused, and
+        /// only Wasm runs by this handler.
+        enabled: bool = true, "`true` or `false`", off;
+        /// The OCI runtime: runc, crun, youki, or one that takes the same commands. A name is looked for in
+        /// containerd's `PATH`, as containerd itself would, then in the usual directories; it is first looked for when
+        /// a native container comes.
+        runtime: Program = program("runc"), "a name or an absolute path", fixed;
+        /// More of the runtime's own options, before its command.
+        args: Vec<String> = Vec::new(), "a list of arguments", fixed;
     }
 
     /// The shim's lines in containerd's log.
@@ -224,6 +238,10 @@ fn read(file: &Path) -> io::Result<String> {
 
 fn name(literal: &'static str) -> EngineName {
     EngineName::literal(literal)
+}
+
+fn program(literal: &'static str) -> Program {
+    Program::literal(literal)
 }
 
 fn path(literal: &'static str) -> AbsolutePath {

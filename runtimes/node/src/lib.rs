@@ -32,10 +32,10 @@ mod settings;
 mod values;
 
 pub use boot::{BootError, boot_dir};
-pub use config::{Cache, Compile, Config, DEFAULT_PATH, Engine, Log, Module, PATH_VARIABLE, State};
+pub use config::{Cache, Compile, Config, DEFAULT_PATH, Engine, Log, Module, Native, PATH_VARIABLE, State};
 pub use error::ConfigError;
 pub use fingerprint::{FingerprintError, fingerprint};
 pub use installation::{Installation, InstallationError};
 pub use layout::{Installed, Layout, LayoutError, PROGRAMS, SHIM_NAMES};
 pub use reference::reference;
-pub use values::{AbsolutePath, EngineName, LogLevel};
+pub use values::{AbsolutePath, EngineName, LogLevel, Program};

@@ -12,6 +12,8 @@ pub(crate) enum Narrowing {
     Smaller,
     /// Leave out some of it.
     Subset,
+    /// Switch it off.
+    Off,
     /// Set it: it opens nothing.
     Free,
 }
@@ -23,6 +25,7 @@ impl Narrowing {
             Self::Fixed => "no",
             Self::Smaller => "may be made smaller",
             Self::Subset => "may leave some out",
+            Self::Off => "may be switched off",
             Self::Free => "may be set",
         }
     }
@@ -63,6 +66,10 @@ pub(crate) mod rules {
 
     pub(crate) fn subset<T: PartialEq>() -> Rule<Vec<T>> {
         (Narrowing::Subset, |new, old| new.iter().all(|one| old.contains(one)))
+    }
+
+    pub(crate) fn off() -> Rule<bool> {
+        (Narrowing::Off, |new, _| !new)
     }
 
     pub(crate) fn free<T>() -> Rule<T> {

@@ -51,6 +51,44 @@ impl AsRef<Path> for AbsolutePath {
     }
 }
 
+/// A program of the host: a name to be looked for, or an absolute path without `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Program(String);
+
+impl Program {
+    /// A default, checked by a test.
+    pub(crate) fn literal(name: &'static str) -> Self {
+        Self(name.into())
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Program {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.contains('/') {
+            return AbsolutePath::try_from(text).map(|path| Self(path.into()));
+        }
+        if text.is_empty() || text == "." || text == ".." || text.contains('\0') {
+            return Err("a program is a name without slashes, or an absolute path");
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Program> for String {
+    fn from(program: Program) -> Self {
+        program.0
+    }
+}
+
 /// The name of an engine: lower-case letters, digits and dashes, for it becomes part of a program's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -48,6 +48,10 @@ fn wrong_values_are_named_with_what_is_expected() {
         ("[engine]\ndefault = \"../sh\"", "engine.default"),
         ("[engine]\nallowed = \"wasmtime\"", "engine.allowed"),
         ("[log]\nlevel = \"loud\"", "log.level"),
+        ("[native]\nenabled = \"no\"", "native.enabled"),
+        ("[native]\nruntime = \"\"", "native.runtime"),
+        ("[native]\nruntime = \"bin/runc\"", "native.runtime"),
+        ("[native]\nargs = \"--debug\"", "native.args"),
     ] {
         let message = refusal(text);
         assert!(message.starts_with("/etc/pinnace/config.toml: wrong value of"), "{message}");
@@ -103,9 +107,26 @@ fn options_take_away_and_never_add() {
         ("cache.dir = \"/tmp\"", "only the node's own file sets it"),
         ("compile.cgroup = \"/\"", "`compile.cgroup = \"/pinnace-compile\"`"),
         ("compile.concurrent = 1", "only the node's own file sets it"),
+        ("native.runtime = \"crun\"", "only the node's own file sets it"),
+        ("native.args = [\"--debug\"]", "only the node's own file sets it"),
     ] {
         let message = node.narrow(text, "options of the handler").expect_err("refused").to_string();
         assert!(message.starts_with("options of the handler: ") && message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn native_containers_are_switched_off_by_options_and_never_on() {
+    let (allowing, wasm_only) = (parse("").unwrap(), parse("native.enabled = false").unwrap());
+    let enabled = |node: &Config, text| node.narrow(text, "options").map(|config| config.native.enabled);
+    assert!(enabled(&allowing, "").unwrap());
+    assert!(!enabled(&allowing, "native.enabled = false").unwrap());
+    assert!(!enabled(&wasm_only, "native.enabled = false").unwrap());
+    let message = enabled(&wasm_only, "native.enabled = true").expect_err("refused").to_string();
+    assert!(message.contains("here it may be switched off"), "{message}");
+    for runtime in ["runc", "crun-1.2", "/opt/bin/youki"] {
+        let config = parse(&format!("native.runtime = \"{runtime}\"")).unwrap();
+        assert_eq!(config.native.runtime.as_str(), runtime);
     }
 }
 
