@@ -37,7 +37,8 @@ pub struct Birth<'a> {
     pub args: &'a [CString],
     /// Its environment, `NAME=value`.
     pub env: &'a [CString],
-    /// Descriptors and the numbers they get, in ascending order of the numbers. All others are closed.
+    /// Descriptors and the numbers they get, in ascending order of the numbers. All others are closed. A terminal
+    /// as descriptor 0 becomes the child's own: its keys and its size are signals to the child.
     pub fds: &'a [(BorrowedFd<'a>, RawFd)],
     /// Namespaces.
     pub namespaces: Namespaces<'a>,
@@ -176,6 +177,7 @@ impl Newborn<'_> {
         // SAFETY: no arguments.
         check(unsafe { libc::setsid() }, Step::Session)?;
         self.place_descriptors()?;
+        take_terminal()?;
         reset_signals()?;
         // SAFETY: both arrays end in null and point to strings that live in this copy of the address space.
         unsafe {
@@ -226,6 +228,16 @@ fn close(first: RawFd, last: RawFd, flags: i32) -> Result<(), Step> {
     }
     // SAFETY: plain numbers; nothing in this process uses the closed descriptors any more.
     check(unsafe { libc::close_range(first as u32, last as u32, flags) }, Step::Descriptors)
+}
+
+/// Makes descriptor 0 the session's terminal, if it is one. A terminal of another session is not stolen.
+fn take_terminal() -> Result<(), Step> {
+    // SAFETY: plain numbers.
+    match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
+        0 => Ok(()),
+        _ if matches!(errno(), libc::ENOTTY | libc::EBADF) => Ok(()),
+        _ => Err(Step::Terminal),
+    }
 }
 
 /// The ignored SIGPIPE of Rust programs and the parent's mask would survive exec.
@@ -320,6 +332,35 @@ mod tests {
         };
         let (first, second) = (read(&mut a), read(&mut b));
         assert_eq!((first.trim(), second.trim()), if swapped { ("high", "low") } else { ("low", "high") });
+    }
+
+    #[test]
+    fn a_terminal_as_input_is_the_childs_own() {
+        use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let mut master = File::from(openpt(flags).expect("a terminal"));
+        unlockpt(&master).expect("unlocked");
+        let slave = ioctl_tiocgptpeer(&master, flags).expect("its other side");
+        let program = File::open("/bin/sh").expect("a shell");
+        let birth = Birth {
+            program: program.as_fd(),
+            args: &strings(&["sh", "-c", "echo mine >/dev/tty; read line"]),
+            env: &[],
+            fds: &[(slave.as_fd(), 0)],
+            namespaces: Namespaces::default(),
+            join: Join::Inherit,
+        };
+        let child = birth.spawn().expect("spawns");
+        let mut said = [0; 6];
+        master.read_exact(&mut said).expect("reads");
+        assert_eq!(&said, b"mine\r\n");
+        std::io::Write::write_all(&mut master, b"\x03").expect("writes");
+        let ended = rustix::process::waitid(
+            rustix::process::WaitId::PidFd(child.pidfd.as_fd()),
+            rustix::process::WaitIdOptions::EXITED,
+        );
+        let status = ended.expect("waits").expect("ended");
+        assert_eq!(status.terminating_signal(), Some(libc::SIGINT));
     }
 
     #[test]

@@ -14,17 +14,27 @@ pub enum Step {
     Session = 3,
     /// Moving descriptors to their numbers.
     Descriptors = 4,
+    /// Making a terminal the session's own.
+    Terminal = 5,
     /// Resetting signals.
-    Signals = 5,
+    Signals = 6,
     /// The exec itself.
-    Exec = 6,
+    Exec = 7,
 }
 
 impl Step {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::ParentDeath, Self::JoinCgroup, Self::Session, Self::Descriptors, Self::Signals, Self::Exec]
-            .into_iter()
-            .find(|step| *step as u8 == byte)
+        [
+            Self::ParentDeath,
+            Self::JoinCgroup,
+            Self::Session,
+            Self::Descriptors,
+            Self::Terminal,
+            Self::Signals,
+            Self::Exec,
+        ]
+        .into_iter()
+        .find(|step| *step as u8 == byte)
     }
 }
 
@@ -35,6 +45,7 @@ impl std::fmt::Display for Step {
             Self::JoinCgroup => "joining the cgroup",
             Self::Session => "starting a session",
             Self::Descriptors => "placing descriptors",
+            Self::Terminal => "taking its terminal",
             Self::Signals => "resetting signals",
             Self::Exec => "executing the program",
         })
