@@ -1,6 +1,6 @@
 //! What one guest is given: the parts of a plan that cases vary.
 
-use pinnace_plan::{Capabilities, Fd, Guest, Kind, Module, Plan, Preopen, Sandbox, User};
+use pinnace_plan::{Build, Capabilities, Fd, Guest, Kind, Module, Plan, Preopen, Root, Sandbox, User};
 
 /// A guest's surroundings. The default is an empty writable root, user 65534, no limit, nothing on stdin.
 #[derive(Debug, Clone)]
@@ -64,11 +64,13 @@ impl Setting<'_> {
                 hostname: Some("conformance".into()),
                 domainname: None,
                 sysctls: Vec::new(),
-                root,
-                root_read_only: !self.writable,
-                mounts: Vec::new(),
-                masked_paths: Vec::new(),
-                readonly_paths: Vec::new(),
+                root: Root::Build(Build {
+                    fd: root,
+                    read_only: !self.writable,
+                    mounts: Vec::new(),
+                    masked_paths: Vec::new(),
+                    readonly_paths: Vec::new(),
+                }),
                 rlimits: Vec::new(),
                 user: User { uid: self.uid, gid: self.uid, groups: Vec::new(), umask: None },
                 capabilities: Capabilities::default(),

@@ -27,8 +27,8 @@ mod wire;
 pub use control::{Command, ExitCause, Failure, Report};
 pub use guest::{Guest, Kind, Module, Preopen};
 pub use sandbox::{
-    Arg, ArgOp, Capabilities, Device, Mount, MountFlags, MountKind, Namespace, Rlimit, Sandbox, Seccomp,
-    SeccompAction, SeccompRule, User,
+    Arg, ArgOp, Build, Capabilities, Device, Living, Mount, MountFlags, MountKind, Namespace, Program,
+    Rlimit, Root, Sandbox, Seccomp, SeccompAction, SeccompRule, User,
 };
 pub use wire::{WireError, decode, decode_record, encode, encode_record};
 
@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of everything in this crate. Raised with every change of a record that one side would misread; a variant
 /// at an enum's end is none.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The largest control record, in bytes. Messages are cut to fit, never split.
 pub const MAX_RECORD: usize = 16 * 1024;

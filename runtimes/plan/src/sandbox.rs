@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sandbox {
     /// Namespaces to join, by descriptor. New ones were made by the clone, a pid namespace was joined
-    /// before it; a mount namespace is always new.
+    /// before it; the mount namespace is that of [`Root`].
     pub join: Vec<(Namespace, Fd)>,
     /// Host name for a new UTS namespace.
     pub hostname: Option<String>,
@@ -15,16 +15,8 @@ pub struct Sandbox {
     pub domainname: Option<String>,
     /// `/proc/sys` entries, dotted or slashed, with their values.
     pub sysctls: Vec<(String, String)>,
-    /// The root, a detached mount (`fsmount`, `open_tree`) that nobody else holds.
-    pub root: Fd,
-    /// Whether the root is mounted read-only in the end.
-    pub root_read_only: bool,
-    /// The mounts below it, in the spec's order.
-    pub mounts: Vec<Mount>,
-    /// Absolute paths hidden behind an empty file or directory, where they exist.
-    pub masked_paths: Vec<String>,
-    /// Absolute paths made read-only, where they exist.
-    pub readonly_paths: Vec<String>,
+    /// The container's files.
+    pub root: Root,
     /// Resource limits.
     pub rlimits: Vec<Rlimit>,
     /// Identity.
@@ -33,6 +25,50 @@ pub struct Sandbox {
     pub capabilities: Capabilities,
     /// The spec's own filter, folded into the engine's allow-list.
     pub seccomp: Option<Seccomp>,
+}
+
+/// The container's files: built by its first process, found by every other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Root {
+    /// Built in the new mount namespace that the process was born in.
+    Build(Build),
+    /// Those of a container that lives. The process was born in the server's mount namespace.
+    Join(Living),
+}
+
+/// What a new container's files are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The root, a detached mount (`fsmount`, `open_tree`) that nobody else holds.
+    pub fd: Fd,
+    /// Whether the root is mounted read-only in the end.
+    pub read_only: bool,
+    /// The mounts below it, in the spec's order.
+    pub mounts: Vec<Mount>,
+    /// Absolute paths hidden behind an empty file or directory, where they exist.
+    pub masked_paths: Vec<String>,
+    /// Absolute paths made read-only, where they exist.
+    pub readonly_paths: Vec<String>,
+}
+
+/// The files of a container that lives, as its first process has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Living {
+    /// Its mount namespace.
+    pub namespace: Fd,
+    /// The root of its first process, by which the namespace is known to be the right one.
+    pub root: Fd,
+    /// The program that was found in it, as an absolute path: the user must be able to read it.
+    pub program: Option<Program>,
+}
+
+/// A file of the container that is about to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// As it was asked for, for messages.
+    pub name: String,
+    /// Where it was found.
+    pub path: String,
 }
 
 /// A kind of namespace that can be joined by descriptor.

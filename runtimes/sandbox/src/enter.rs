@@ -7,9 +7,11 @@
 //! there is one unmount, of the host's root, and nothing is mounted only to be looked at.
 
 use crate::users::Users;
-use crate::{SandboxError, Warning, descriptors, files, harden, identity, limits, mounts, namespaces};
+use crate::{
+    SandboxError, Warning, descriptors, files, harden, identity, limits, living, mounts, namespaces,
+};
 use mounts::path;
-use pinnace_plan::{Preopen, Sandbox};
+use pinnace_plan::{Build, Preopen, Root, Sandbox};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -24,39 +26,29 @@ pub struct Entered {
 
 /// Builds the sandbox around this process and enters it.
 ///
-/// The process has one thread, is root as far as the server is, and was born in a mount namespace of its own;
-/// [`harden`](fn@crate::harden) was called. Afterwards it is the user of the spec, sees the container's files only, and
+/// The process has one thread, is root as far as the server is, and was born in a mount namespace of its own, unless it
+/// joins one; [`harden`](fn@crate::harden) was called. Afterwards it is the user of the spec, sees the container's files only, and
 /// can run nothing; [`filter`](crate::filter) comes next. The descriptors the plan's sandbox names are closed.
 ///
 /// After an error the process is somewhere between and must exit.
 pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, SandboxError> {
     let mut warnings = Vec::new();
-    let root = descriptors::take(sandbox.root, "the root")?;
 
     // The namespaces first: sysctls and the host name are theirs.
     let users = namespaces::join(&sandbox.join)?;
     namespaces::name(sandbox.hostname.as_deref(), sandbox.domainname.as_deref())?;
     // While the host's /proc is there.
     namespaces::sysctls(&sandbox.sysctls)?;
-
-    // What we mount must not show up on the host, nor what the host mounts in here.
-    mounts::root::make_private()?;
-    let root = mounts::root::attach(root)?;
-    // Mount points that are missing are made as the spec's root would make them.
-    limits::set_umask(Some(0o022));
-    users.as_ref().map_or(Ok(()), Users::make_files_as_root)?;
-    let devs = mounts::attach_all(root.as_fd(), &sandbox.mounts)?;
-    mounts::hold_still(root.as_fd(), &sandbox.readonly_paths)?;
-    // From here on, nothing of image or volumes is a program, a device or set-uid.
-    mounts::restrict_tree(root.as_fd(), devs)?;
-    // After it, because the file that covers a masked one is a device.
-    mounts::mask(root.as_fd(), &sandbox.masked_paths)?;
-    // After the mount points were made.
-    if sandbox.root_read_only {
-        mounts::root::make_read_only(root.as_fd())?;
-    }
-    mounts::root::enter(root.as_fd())?;
-    drop(root);
+    let program = match &sandbox.root {
+        Root::Build(files) => {
+            build(files, users.as_ref())?;
+            None
+        }
+        Root::Join(container) => {
+            living::join(container)?;
+            container.program.as_ref()
+        }
+    };
 
     // While we may still raise some.
     limits::set(&sandbox.rlimits, &mut warnings)?;
@@ -69,10 +61,33 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
     // The change of user made us dumpable, and cleared the parent-death signal.
     harden()?;
 
-    // As the user, so a guest gets no directory that its user cannot reach.
+    // As the user, so a guest gets nothing that its user cannot reach.
+    program.map_or(Ok(()), |program| living::readable(program, sandbox.user.uid))?;
     let preopens = open_all(preopens, sandbox.user.uid)?;
     files::restrict_to_root(&mut warnings)?;
     Ok(Entered { preopens, warnings })
+}
+
+/// Builds the files of a new container, and lets go of everything of the host's.
+fn build(files: &Build, users: Option<&Users>) -> Result<(), SandboxError> {
+    let root = descriptors::take(files.fd, "the root")?;
+    // What we mount must not show up on the host, nor what the host mounts in here.
+    mounts::root::make_private()?;
+    let root = mounts::root::attach(root)?;
+    // Mount points that are missing are made as the spec's root would make them.
+    limits::set_umask(Some(0o022));
+    users.map_or(Ok(()), Users::make_files_as_root)?;
+    let devs = mounts::attach_all(root.as_fd(), &files.mounts)?;
+    mounts::hold_still(root.as_fd(), &files.readonly_paths)?;
+    // From here on, nothing of image or volumes is a program, a device or set-uid.
+    mounts::restrict_tree(root.as_fd(), devs)?;
+    // After it, because the file that covers a masked one is a device.
+    mounts::mask(root.as_fd(), &files.masked_paths)?;
+    // After the mount points were made.
+    if files.read_only {
+        mounts::root::make_read_only(root.as_fd())?;
+    }
+    mounts::root::enter(root.as_fd())
 }
 
 fn open_all(preopens: &[Preopen], uid: u32) -> Result<Vec<OwnedFd>, SandboxError> {

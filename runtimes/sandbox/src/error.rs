@@ -240,6 +240,32 @@ pub enum SandboxError {
     /// The host's mounts could not be let go.
     #[error("cannot detach the host's mounts (umount2)")]
     DetachHost(#[source] io::Error),
+    /// The mount namespace of a container that lives could not be joined.
+    #[error("cannot join the mount namespace of the container; does it still live?")]
+    JoinMounts(#[source] io::Error),
+    /// The root could not be looked at.
+    #[error("cannot compare the root with the container's")]
+    CompareRoots(#[source] io::Error),
+    /// The root of a mount namespace is not the container's.
+    #[error(
+        "the mount namespace of the container has another root than the container: a server in a chroot can run nothing in it, start containerd without one"
+    )]
+    OtherRoot,
+    /// The program cannot be read.
+    #[error("exec: {name:?}: {reason}: user {uid} cannot read {path}")]
+    Program {
+        /// As it was asked for.
+        name: String,
+        /// Container path.
+        path: String,
+        /// As whom.
+        uid: u32,
+        /// In a client's words.
+        reason: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A resource limit nobody knows.
     #[error("resource limit {kind:?} is unknown; use a name of getrlimit(2)")]
     RlimitName {

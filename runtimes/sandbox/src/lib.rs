@@ -24,6 +24,7 @@ mod files;
 mod harden;
 mod identity;
 mod limits;
+mod living;
 mod mounts;
 mod namespaces;
 mod seccomp;

@@ -97,7 +97,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
             function: module.function,
         },
         memory_limits,
-        sandbox: walls::sandbox(&spec, process, mounts, root_number, join)?,
+        sandbox: walls::first(&spec, process, mounts, root_number, join)?,
     };
     let entrance = place.entrance.fds();
     let launch = Launch {

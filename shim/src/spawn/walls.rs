@@ -3,8 +3,8 @@
 use super::guest::root_read_only;
 use oci_spec::runtime::{Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompOperator, Process, Spec};
 use pinnace_plan::{
-    Arg, ArgOp, Capabilities, Fd, Mount, Namespace, Rlimit, Sandbox, Seccomp, SeccompAction, SeccompRule,
-    User,
+    Arg, ArgOp, Build, Capabilities, Fd, Mount, Namespace, Rlimit, Root, Sandbox, Seccomp, SeccompAction,
+    SeccompRule, User,
 };
 use std::collections::HashSet;
 
@@ -19,11 +19,12 @@ pub enum WallError {
     },
 }
 
-/// The sandbox of a plan. `root` and `join` are descriptor numbers in the engine process.
+/// The sandbox of a container's first process. `mounts`, `root` and `join` name descriptors by their numbers in the
+/// engine process.
 ///
 /// # Errors
 /// When a wall cannot be built.
-pub(super) fn sandbox(
+pub(super) fn first(
     spec: &Spec,
     process: &Process,
     mounts: Vec<Mount>,
@@ -33,17 +34,38 @@ pub(super) fn sandbox(
     let linux = spec.linux().as_ref();
     let paths = |paths: Option<&Vec<String>>| paths.cloned().unwrap_or_default();
     let sysctls = linux.and_then(|linux| linux.sysctl().as_ref());
-    let seccomp = linux.and_then(|linux| linux.seccomp().as_ref());
-    Ok(Sandbox {
-        join,
-        hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
-        domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
-        sysctls: sysctls.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        root,
-        root_read_only: root_read_only(spec),
+    let files = Build {
+        fd: root,
+        read_only: root_read_only(spec),
         mounts,
         masked_paths: paths(linux.and_then(|linux| linux.masked_paths().as_ref())),
         readonly_paths: paths(linux.and_then(|linux| linux.readonly_paths().as_ref())),
+    };
+    Ok(Sandbox {
+        hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
+        domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
+        sysctls: sysctls.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        ..another(spec, process, Root::Build(files), join)?
+    })
+}
+
+/// The sandbox of another process: the container is made already, and only who it is and what it may do is its own.
+///
+/// # Errors
+/// As [`first`].
+pub(super) fn another(
+    spec: &Spec,
+    process: &Process,
+    root: Root,
+    join: Vec<(Namespace, Fd)>,
+) -> Result<Sandbox, WallError> {
+    let seccomp = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    Ok(Sandbox {
+        join,
+        hostname: None,
+        domainname: None,
+        sysctls: Vec::new(),
+        root,
         rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
         user: user(process),
         capabilities: capabilities(process),
@@ -137,7 +159,7 @@ mod tests {
 
     fn of(spec: serde_json::Value) -> Result<Sandbox, WallError> {
         let spec: Spec = serde_json::from_value(spec).expect("a spec");
-        sandbox(&spec, spec.process().as_ref().expect("a process"), Vec::new(), 5, Vec::new())
+        first(&spec, spec.process().as_ref().expect("a process"), Vec::new(), 5, Vec::new())
     }
 
     fn base() -> serde_json::Value {
@@ -160,7 +182,8 @@ mod tests {
         assert_eq!(sandbox.capabilities.bounding, ["CHOWN", "NET_BIND_SERVICE"]);
         assert!(sandbox.capabilities.effective.is_empty());
         assert_eq!(sandbox.rlimits, [Rlimit { kind: "RLIMIT_NOFILE".into(), soft: 10, hard: 20 }]);
-        assert!(sandbox.root_read_only && sandbox.hostname.is_none() && sandbox.seccomp.is_none());
+        assert!(matches!(sandbox.root, Root::Build(Build { fd: 5, read_only: true, .. })));
+        assert!(sandbox.hostname.is_none() && sandbox.seccomp.is_none());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The container's files: nothing leads out of them, nothing in them runs, what is read-only stays as it is.
 
 use crate::harness::{
-    End, Test, bind, chain, dev, directory, host, host_directory, image, inside, newborn, pair, plain,
-    preopen, refused, tmpfs,
+    End, Files as _, Test, bind, chain, dev, directory, host, host_directory, image, inside, newborn, pair,
+    plain, preopen, refused, tmpfs,
 };
 use crate::probe::{call, map, open_at, refusal};
 use pinnace_plan::User;
@@ -44,8 +44,8 @@ fn symlinks_stay_inside() {
         // As a destination of a mount, and as a directory of the guest.
         inside(
             |sandbox| {
-                sandbox.mounts.push(bind(&volume, &format!("{link}/inner")));
-                sandbox.mounts.push(tmpfs(&format!("{link}/symlinks"), &[]));
+                sandbox.files().mounts.push(bind(&volume, &format!("{link}/inner")));
+                sandbox.files().mounts.push(tmpfs(&format!("{link}/symlinks"), &[]));
             },
             |_| {
                 assert!(fs::exists("/mnt/inner/mark").expect("inside the image"));
@@ -60,8 +60,8 @@ fn symlinks_stay_inside() {
     for name in ["out", "up"] {
         inside(
             |sandbox| {
-                sandbox.mounts.push(bind(&volume, "/data"));
-                sandbox.mounts.push(tmpfs(&format!("/data/{name}/made"), &[]));
+                sandbox.files().mounts.push(bind(&volume, "/data"));
+                sandbox.files().mounts.push(tmpfs(&format!("/data/{name}/made"), &[]));
             },
             |_| assert!(fs::exists("/mnt/made").expect("inside the image")),
         );
@@ -178,9 +178,9 @@ fn nothing_stays_open() {
     let child = newborn(|| {
         let before = open();
         let mut sandbox = plain(image());
-        sandbox.mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]);
-        sandbox.masked_paths.push("/etc".to_owned());
-        sandbox.readonly_paths.push("/secret".to_owned());
+        sandbox.files().mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]);
+        sandbox.files().masked_paths.push("/etc".to_owned());
+        sandbox.files().readonly_paths.push("/secret".to_owned());
         let entered = pinnace_sandbox::enter(&sandbox, &[preopen("/"), preopen("/data")]).expect("enter");
         pinnace_sandbox::filter(&None, &[]).expect("filter");
         let ours = entered.preopens.iter().map(|fd| fd.as_raw_fd() as u64);
@@ -209,7 +209,7 @@ fn programs_cannot_run() {
     let volume = host_directory("programs");
     fs::copy("/bin/true", format!("{volume}/program")).expect("program");
     inside(
-        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |sandbox| sandbox.files().mounts.push(bind(&volume, "/data")),
         |_| {
             for program in [c"/program", c"/data/program"] {
                 let arguments = [program.as_ptr(), std::ptr::null()];
@@ -224,7 +224,7 @@ fn no_executable_mapping() {
     let volume = host_directory("mapping");
     fs::copy("/bin/true", format!("{volume}/library")).expect("library");
     inside(
-        |sandbox| sandbox.mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]),
+        |sandbox| sandbox.files().mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]),
         |_| {
             fs::write("/tmp/library", [0; 4096]).expect("file");
             for path in ["/program", "/data/library", "/tmp/library", "/dev/zero"] {
@@ -250,9 +250,9 @@ fn every_mount_is_restricted() {
     .expect("tmpfs");
     inside(
         |sandbox| {
-            sandbox.mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]);
-            sandbox.readonly_paths.push("/secret".to_owned());
-            sandbox.masked_paths.push("/etc".to_owned());
+            sandbox.files().mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]);
+            sandbox.files().readonly_paths.push("/secret".to_owned());
+            sandbox.files().masked_paths.push("/etc".to_owned());
         },
         |_| {
             let all = [libc::ST_NOSUID, libc::ST_NODEV, libc::ST_NOEXEC];
@@ -302,8 +302,8 @@ fn no_device_can_be_made() {
 fn read_only_root() {
     inside(
         |sandbox| {
-            sandbox.root_read_only = true;
-            sandbox.mounts.push(tmpfs("/new/place", &[]));
+            sandbox.files().read_only = true;
+            sandbox.files().mounts.push(tmpfs("/new/place", &[]));
         },
         |_| {
             assert_eq!(refusal(fs::write("/etc/name", "x")), libc::EROFS);
@@ -331,7 +331,7 @@ fn read_only_mount() {
             volume.read_only = true;
             let mut memory = tmpfs("/tmp", &[]);
             memory.read_only = true;
-            sandbox.mounts.extend([volume, memory]);
+            sandbox.files().mounts.extend([volume, memory]);
         },
         |_| {
             for path in ["/data/file", "/data/below/file", "/tmp/file"] {
@@ -346,7 +346,7 @@ fn masked_paths() {
     inside(
         |sandbox| {
             let paths = ["/secret", "/etc/name", "/absent", "/etc/name/absent", "/escape"];
-            sandbox.masked_paths.extend(paths.map(str::to_owned));
+            sandbox.files().masked_paths.extend(paths.map(str::to_owned));
         },
         |_| {
             assert_eq!(fs::read_dir("/secret").expect("empty").count(), 0);
@@ -362,11 +362,11 @@ fn symlinks_to_the_root() {
         let path = format!("/{name}");
         inside(
             |sandbox| {
-                let root = format!("/proc/self/fd/{}", sandbox.root);
+                let root = format!("/proc/self/fd/{}", sandbox.files().fd);
                 symlink("/", format!("{root}/escape-to-root")).expect("symlink");
-                sandbox.masked_paths.push(path.clone());
-                sandbox.readonly_paths.push(path.clone());
-                sandbox.mounts.push(tmpfs(&path, &[]));
+                sandbox.files().masked_paths.push(path.clone());
+                sandbox.files().readonly_paths.push(path.clone());
+                sandbox.files().mounts.push(tmpfs(&path, &[]));
             },
             |_| {
                 assert!(!fs::exists("/mnt").expect("the host is gone"));
@@ -380,8 +380,8 @@ fn symlinks_to_the_root() {
 fn read_only_paths() {
     inside(
         |sandbox| {
-            sandbox.mounts.push(tmpfs("/secret/below", &[]));
-            sandbox.readonly_paths.extend(["/secret", "/etc/name", "/absent"].map(str::to_owned));
+            sandbox.files().mounts.push(tmpfs("/secret/below", &[]));
+            sandbox.files().readonly_paths.extend(["/secret", "/etc/name", "/absent"].map(str::to_owned));
         },
         |_| {
             assert_eq!(fs::read_to_string("/secret/key").expect("readable"), "secret");
@@ -396,7 +396,7 @@ fn read_only_paths() {
 fn mount_points_are_made() {
     inside(
         |sandbox| {
-            sandbox.mounts.extend([tmpfs("/a/b/c", &[]), bind("/etc/passwd", "/a/b/c/d/file")]);
+            sandbox.files().mounts.extend([tmpfs("/a/b/c", &[]), bind("/etc/passwd", "/a/b/c/d/file")]);
             sandbox.user.umask = Some(0o077);
         },
         |_| {
@@ -416,7 +416,7 @@ fn mounts_of_files() {
             |sandbox| {
                 let mut hosts = bind(&format!("{volume}/{name}"), "/etc/name");
                 hosts.read_only = true;
-                sandbox.mounts.push(hosts);
+                sandbox.files().mounts.push(hosts);
             },
             |_| {
                 assert_eq!(fs::read_to_string("/etc/name").expect("file"), "localhost");
@@ -426,7 +426,7 @@ fn mounts_of_files() {
     }
     // Over a symlink of the image: what it names, inside.
     inside(
-        |sandbox| sandbox.mounts.push(bind(&format!("{volume}/hosts"), "/escape/etc/hosts")),
+        |sandbox| sandbox.files().mounts.push(bind(&format!("{volume}/hosts"), "/escape/etc/hosts")),
         |_| assert_eq!(fs::read_to_string("/mnt/etc/hosts").expect("file"), "localhost"),
     );
 }
@@ -435,6 +435,7 @@ fn tmpfs_options() {
     inside(
         |sandbox| {
             sandbox
+                .files()
                 .mounts
                 .push(tmpfs("/tmp", &[("size", Some("64k")), ("mode", Some("700")), ("uid", Some("7"))]));
         },
@@ -444,11 +445,11 @@ fn tmpfs_options() {
         },
     );
     inside(
-        |sandbox| sandbox.mounts.push(tmpfs("/tmp", &[("size", Some("64k"))])),
+        |sandbox| sandbox.files().mounts.push(tmpfs("/tmp", &[("size", Some("64k"))])),
         |_| assert_eq!(refusal(fs::write("/tmp/file", vec![1; 128 * 1024])), libc::ENOSPC),
     );
     refused(
-        |sandbox| sandbox.mounts.push(tmpfs("/tmp", &[("sise", Some("1m"))])),
+        |sandbox| sandbox.files().mounts.push(tmpfs("/tmp", &[("sise", Some("1m"))])),
         "tmpfs option \"sise=1m\" of /tmp is refused",
     );
 }
@@ -464,7 +465,7 @@ fn mount_flags() {
             still.flags.no_symfollow = true;
             let mut relative = tmpfs("/tmp", &[]);
             relative.flags.relatime = true;
-            sandbox.mounts.extend([still, relative]);
+            sandbox.files().mounts.extend([still, relative]);
         },
         |_| {
             assert_ne!(flags("/data") & libc::ST_NOATIME, 0);
@@ -477,21 +478,24 @@ fn mount_flags() {
 
 fn wrong_mounts_are_named() {
     refused(
-        |sandbox| sandbox.mounts.push(bind("/absent/volume", "/data")),
+        |sandbox| sandbox.files().mounts.push(bind("/absent/volume", "/data")),
         "cannot open /absent/volume, source of the mount /data",
     );
     refused(
-        |sandbox| sandbox.mounts.push(bind("/mnt", "/etc/name")),
+        |sandbox| sandbox.files().mounts.push(bind("/mnt", "/etc/name")),
         "cannot attach the mount /etc/name; source and destination",
     );
     refused(
-        |sandbox| sandbox.mounts.push(bind("/mnt", "/etc/name/x")),
+        |sandbox| sandbox.files().mounts.push(bind("/mnt", "/etc/name/x")),
         "mount destination /etc/name/x in the image",
     );
     for destination in ["/", "", "relative", "/..", "/./"] {
-        refused(|sandbox| sandbox.mounts.push(tmpfs(destination, &[])), "is not an absolute path below /");
+        refused(
+            |sandbox| sandbox.files().mounts.push(tmpfs(destination, &[])),
+            "is not an absolute path below /",
+        );
     }
-    refused(|sandbox| sandbox.root = 999, "descriptor 999, the root of the plan, is not open");
+    refused(|sandbox| sandbox.files().fd = 999, "descriptor 999, the root of the plan, is not open");
 }
 
 fn preopens() {
@@ -502,7 +506,7 @@ fn preopens() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("mode");
     let child = newborn(|| {
         let mut sandbox = plain(image());
-        sandbox.mounts.extend([bind(&volume, "/data"), bind(&closed, "/closed")]);
+        sandbox.files().mounts.extend([bind(&volume, "/data"), bind(&closed, "/closed")]);
         sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
         let wanted = [preopen("/"), preopen("/data")];
         let entered = pinnace_sandbox::enter(&sandbox, &wanted).expect("enter");
@@ -522,7 +526,7 @@ fn preopens() {
     ] {
         let child = newborn(|| {
             let mut sandbox = plain(image());
-            sandbox.mounts.push(bind(&closed, "/closed"));
+            sandbox.files().mounts.push(bind(&closed, "/closed"));
             sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
             let error = pinnace_sandbox::enter(&sandbox, &[preopen(path)]).map(drop).expect_err(path);
             assert!(chain(&error).contains(expected), "{}", chain(&error));

@@ -1,6 +1,6 @@
 //! Forked children, a host of our own, and the sandbox that most tests start from.
 
-use pinnace_plan::{Capabilities, Device, Mount, MountFlags, MountKind, Preopen, Sandbox, User};
+use pinnace_plan::{Build, Capabilities, Device, Mount, MountFlags, MountKind, Preopen, Root, Sandbox, User};
 use pinnace_sandbox::{Entered, SandboxError};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -160,15 +160,32 @@ pub(crate) fn plain(root: OwnedFd) -> Sandbox {
         hostname: None,
         domainname: None,
         sysctls: Vec::new(),
-        root: root.into_raw_fd(),
-        root_read_only: false,
-        mounts: Vec::new(),
-        masked_paths: Vec::new(),
-        readonly_paths: Vec::new(),
+        root: Root::Build(Build {
+            fd: root.into_raw_fd(),
+            read_only: false,
+            mounts: Vec::new(),
+            masked_paths: Vec::new(),
+            readonly_paths: Vec::new(),
+        }),
         rlimits: Vec::new(),
         user: User::default(),
         capabilities: Capabilities::default(),
         seccomp: None,
+    }
+}
+
+/// What most tests change of a sandbox.
+pub(crate) trait Files {
+    /// The files it builds.
+    fn files(&mut self) -> &mut Build;
+}
+
+impl Files for Sandbox {
+    fn files(&mut self) -> &mut Build {
+        match &mut self.root {
+            Root::Build(files) => files,
+            Root::Join(_) => panic!("a sandbox that builds nothing"),
+        }
     }
 }
 

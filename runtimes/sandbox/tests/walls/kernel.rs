@@ -1,7 +1,8 @@
 //! No window into the kernel: not mounted, not bound, not below a bind, not later.
 
 use crate::harness::{
-    End, Test, bind, dev, host, host_directory, image, inside, make_older, newborn, plain, refused,
+    End, Files as _, Test, bind, dev, host, host_directory, image, inside, make_older, newborn, plain,
+    refused,
 };
 use rustix::mount::{MountFlags, mount, mount_bind};
 use std::fs;
@@ -74,37 +75,40 @@ fn root_brings_none() {
         open_tree(rustix::fs::CWD, path, all).expect("open_tree").into_raw_fd()
     };
     inside(
-        |sandbox| sandbox.root = clone(&root),
+        |sandbox| sandbox.files().fd = clone(&root),
         |_| assert!(entries("/proc").is_empty(), "{:?}", entries("/proc")),
     );
     let child = newborn(|| {
         make_older(&[457, 458]);
-        crate::harness::try_enter(|sandbox| sandbox.root = clone(&root)).expect("enter");
+        crate::harness::try_enter(|sandbox| sandbox.files().fd = clone(&root)).expect("enter");
         assert!(entries("/proc").is_empty(), "{:?}", entries("/proc"));
     });
     assert_eq!(child.end(), End::Passed);
-    refused(|sandbox| sandbox.root = clone("/proc"), "the root file system is proc;");
-    refused(|sandbox| sandbox.root = clone("/dev"), "the root file system is devtmpfs;");
+    refused(|sandbox| sandbox.files().fd = clone("/proc"), "the root file system is proc;");
+    refused(|sandbox| sandbox.files().fd = clone("/dev"), "the root file system is devtmpfs;");
 }
 
 fn binds_are_refused() {
     for (path, name) in BINDS {
-        refused(|sandbox| sandbox.mounts.push(bind(path, "/data")), &format!("is on {name};"));
+        refused(|sandbox| sandbox.files().mounts.push(bind(path, "/data")), &format!("is on {name};"));
         let mut once = bind(path, "/data");
         once.kind = pinnace_plan::MountKind::Bind { source: (*path).to_owned(), recursive: false };
-        refused(|sandbox| sandbox.mounts.push(once), &format!("is on {name};"));
+        refused(|sandbox| sandbox.files().mounts.push(once), &format!("is on {name};"));
     }
     // A cgroup hierarchy, wherever this machine has one.
     let cgroup = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     let cgroup = cgroup.lines().find(|line| line.contains(" - cgroup")).expect("a cgroup hierarchy");
     let path = cgroup.split(' ').nth(4).expect("mount point").to_owned();
-    refused(|sandbox| sandbox.mounts.push(bind(&path, "/data")), "is on cgroup");
+    refused(|sandbox| sandbox.files().mounts.push(bind(&path, "/data")), "is on cgroup");
     // And through a symlink of the host.
     let link = host().join("link-to-proc");
     std::os::unix::fs::symlink("/proc", &link).expect("symlink");
-    refused(|sandbox| sandbox.mounts.push(bind(link.to_str().expect("UTF-8"), "/data")), "is on proc;");
+    refused(
+        |sandbox| sandbox.files().mounts.push(bind(link.to_str().expect("UTF-8"), "/data")),
+        "is on proc;",
+    );
     // A magic link is not followed at all, though it leads to an ordinary directory.
-    refused(|sandbox| sandbox.mounts.push(bind("/proc/self/root/mnt", "/data")), "cannot open");
+    refused(|sandbox| sandbox.files().mounts.push(bind("/proc/self/root/mnt", "/data")), "cannot open");
 }
 
 fn namespace_file_is_refused() {
@@ -113,7 +117,10 @@ fn namespace_file_is_refused() {
     let child = newborn(|| mount_bind("/proc/self/ns/net", &place).expect("bind"));
     assert_eq!(child.end(), End::Passed);
     mount_bind("/proc/self/ns/net", &place).expect("bind");
-    refused(|sandbox| sandbox.mounts.push(bind(place.to_str().expect("UTF-8"), "/data")), "is on nsfs;");
+    refused(
+        |sandbox| sandbox.files().mounts.push(bind(place.to_str().expect("UTF-8"), "/data")),
+        "is on nsfs;",
+    );
     rustix::mount::unmount(&place, rustix::mount::UnmountFlags::DETACH).expect("unmount");
 }
 
@@ -131,7 +138,7 @@ fn submount_is_left_out() {
     fs::create_dir(format!("{volume}/memory/deep")).expect("directory");
     mount("none", format!("{volume}/memory/deep"), "proc", none, None).expect("proc");
     inside(
-        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |sandbox| sandbox.files().mounts.push(bind(&volume, "/data")),
         |_| {
             assert_eq!(entries("/data"), ["a proc", "devices", "memory", "system"]);
             assert_eq!(fs::read_to_string("/data/memory/file").expect("the tmpfs below"), "inner");
@@ -145,7 +152,7 @@ fn submount_is_left_out() {
         |sandbox| {
             let mut once = bind(&volume, "/data");
             once.kind = pinnace_plan::MountKind::Bind { source: volume.clone(), recursive: false };
-            sandbox.mounts.push(once);
+            sandbox.files().mounts.push(once);
         },
         |_| assert!(entries("/data/memory").is_empty()),
     );
@@ -161,7 +168,8 @@ fn older_kernels() {
     fs::write(format!("{volume}/memory/file"), "inner").expect("file");
     let child = newborn(|| {
         make_older(&[457, 458]);
-        crate::harness::try_enter(|sandbox| sandbox.mounts.push(bind(&volume, "/data"))).expect("enter");
+        crate::harness::try_enter(|sandbox| sandbox.files().mounts.push(bind(&volume, "/data")))
+            .expect("enter");
         assert_eq!(entries("/data"), ["memory", "proc"]);
         assert!(entries("/data/proc").is_empty());
         assert_eq!(fs::read_to_string("/data/memory/file").expect("the tmpfs below"), "inner");
@@ -170,7 +178,8 @@ fn older_kernels() {
     for (path, name) in BINDS {
         let child = newborn(|| {
             make_older(&[457, 458]);
-            let entered = crate::harness::try_enter(|sandbox| sandbox.mounts.push(bind(path, "/data")));
+            let entered =
+                crate::harness::try_enter(|sandbox| sandbox.files().mounts.push(bind(path, "/data")));
             let message = entered.map(drop).expect_err("a kernel file system").to_string();
             assert!(message.contains(&format!("is on {name};")), "{message}");
         });
@@ -185,7 +194,7 @@ fn host_root() {
         let child = newborn(|| {
             make_older(older);
             let mounts = [bind("/", "/host"), crate::harness::tmpfs("/data", &[])];
-            crate::harness::try_enter(|sandbox| sandbox.mounts.extend(mounts)).expect("enter");
+            crate::harness::try_enter(|sandbox| sandbox.files().mounts.extend(mounts)).expect("enter");
             // What their mount points hold on the host's disk is no more than files.
             for gone in ["/host/proc/self", "/host/sys/kernel", "/host/dev/null", "/host/dev/pts/ptmx"] {
                 assert!(!fs::exists(gone).expect(gone), "{gone}");
@@ -215,7 +224,7 @@ fn not_even_covered() {
             let child = newborn(|| {
                 make_older(older);
                 let mounts = [bind(source, "/host"), bind(source, "/data")];
-                crate::harness::try_enter(|sandbox| sandbox.mounts.extend(mounts)).expect("enter");
+                crate::harness::try_enter(|sandbox| sandbox.files().mounts.extend(mounts)).expect("enter");
                 theirs.write_all(b"r").expect("tell");
                 theirs.read_exact(&mut [0]).expect("released");
             });
@@ -231,7 +240,7 @@ fn not_even_covered() {
 }
 
 fn shared_memory() {
-    inside(|sandbox| sandbox.mounts.push(bind("/dev/shm", "/data")), |_| drop(entries("/data")));
+    inside(|sandbox| sandbox.files().mounts.push(bind("/dev/shm", "/data")), |_| drop(entries("/data")));
 }
 
 /// The kernel lists mounts in the order of making, so a mount can come before the one it is on.
@@ -249,7 +258,7 @@ fn moved_submount() {
     rustix::mount::mount_move(format!("{volume}/first"), format!("{volume}/second/inner")).expect("move");
     rustix::mount::mount_change(host(), rustix::mount::MountPropagationFlags::SHARED).expect("shared");
     inside(
-        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |sandbox| sandbox.files().mounts.push(bind(&volume, "/data")),
         |_| assert_eq!(fs::read_to_string("/data/second/inner/file").expect("moved"), "first"),
     );
 }
@@ -263,7 +272,7 @@ fn covered_submount_is_left_out() {
     mount("none", format!("{volume}/a"), "tmpfs", none, None).expect("tmpfs");
     fs::create_dir(format!("{volume}/a/b")).expect("directory");
     inside(
-        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |sandbox| sandbox.files().mounts.push(bind(&volume, "/data")),
         |_| assert!(entries("/data/a/b").is_empty()),
     );
 }
@@ -274,7 +283,7 @@ fn later_mounts_stay_out() {
     let (mut ours, mut theirs) = crate::harness::pair();
     let child = newborn(|| {
         let mut sandbox = plain(image());
-        sandbox.mounts.push(bind(&volume, "/data"));
+        sandbox.files().mounts.push(bind(&volume, "/data"));
         pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
         theirs.write_all(b"i").expect("tell");
         theirs.read_exact(&mut [0]).expect("told");
@@ -293,7 +302,11 @@ fn our_mounts_stay_in() {
     let (mut ours, mut theirs) = crate::harness::pair();
     let child = newborn(|| {
         let mut sandbox = plain(image());
-        sandbox.mounts.extend([bind(&volume, "/data"), crate::harness::tmpfs("/data/inner", &[]), dev()]);
+        sandbox.files().mounts.extend([
+            bind(&volume, "/data"),
+            crate::harness::tmpfs("/data/inner", &[]),
+            dev(),
+        ]);
         pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
         theirs.write_all(b"i").expect("tell");
         theirs.read_exact(&mut [0]).expect("told");
@@ -310,7 +323,7 @@ fn dev_holds_the_plan_s() {
         |sandbox| {
             let mut dev = dev();
             dev.read_only = true;
-            sandbox.mounts.push(dev);
+            sandbox.files().mounts.push(dev);
         },
         |_| {
             assert_eq!(entries("/dev"), ["full", "null", "random", "urandom", "zero"]);
@@ -339,7 +352,7 @@ fn device_of_a_volume() {
     rustix::fs::mknodat(rustix::fs::CWD, &disk, kind, mode, rustix::fs::makedev(1, 5)).expect("mknod");
     fs::File::open(&disk).expect("a device to the host");
     inside(
-        |sandbox| sandbox.mounts.push(bind(&volume, "/data")),
+        |sandbox| sandbox.files().mounts.push(bind(&volume, "/data")),
         |_| assert_eq!(crate::probe::refusal(fs::File::open("/data/memory")), libc::EACCES),
     );
 }

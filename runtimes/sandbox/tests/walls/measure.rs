@@ -1,6 +1,6 @@
 //! What the walls cost: `cargo test -p pinnace-sandbox --release --test walls measure`.
 
-use crate::harness::{End, bind, dev, host_directory, image, newborn, plain, preopen, tmpfs};
+use crate::harness::{End, Files as _, bind, dev, host_directory, image, newborn, plain, preopen, tmpfs};
 use pinnace_plan::{Sandbox, User};
 use std::io::{Read, Write};
 use std::time::Instant;
@@ -11,14 +11,19 @@ const ROUNDS: usize = 200;
 fn usual() -> Sandbox {
     let volume = host_directory("measure");
     let mut sandbox = plain(image());
-    sandbox.mounts.extend([dev(), tmpfs("/dev/shm", &[("mode", Some("1777")), ("size", Some("65536k"))])]);
     sandbox
+        .files()
+        .mounts
+        .extend([dev(), tmpfs("/dev/shm", &[("mode", Some("1777")), ("size", Some("65536k"))])]);
+    sandbox
+        .files()
         .mounts
         .extend(["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"].map(|file| bind("/etc/passwd", file)));
-    sandbox.mounts.push(bind(&volume, "/data"));
+    sandbox.files().mounts.push(bind(&volume, "/data"));
     let masked = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"];
-    sandbox.masked_paths = masked.map(str::to_owned).into();
-    sandbox.readonly_paths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"].map(str::to_owned).into();
+    sandbox.files().masked_paths = masked.map(str::to_owned).into();
+    sandbox.files().readonly_paths =
+        ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"].map(str::to_owned).into();
     let names =
         ["CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "NET_RAW", "SETGID", "SETUID", "NET_BIND_SERVICE"];
     let names: Vec<String> = names.map(str::to_owned).into();

@@ -1,6 +1,6 @@
 //! Who the process is, what it may do, and who may touch it.
 
-use crate::harness::{Child, End, Test, fork, image, inside, newborn, plain, refused};
+use crate::harness::{Child, End, Files as _, Test, fork, image, inside, newborn, plain, refused};
 use crate::probe::{call, errno, prctl};
 use pinnace_plan::{Capabilities, Namespace, Rlimit, User};
 use pinnace_sandbox::Warning;
@@ -71,7 +71,7 @@ fn first_of_its_namespace() {
             assert_eq!(std::process::id(), 1);
             pinnace_sandbox::harden().expect("harden");
             let mut sandbox = plain(image());
-            sandbox.mounts.push(crate::harness::bind(&volume, "/data"));
+            sandbox.files().mounts.push(crate::harness::bind(&volume, "/data"));
             sandbox.sysctls.push(("net.ipv4.ip_forward".to_owned(), "1".to_owned()));
             pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
             assert!(fs::exists("/data/below/file").expect("the mount below"));

@@ -1,7 +1,7 @@
 //! A user namespace: root inside is nobody outside, and no capability reaches out of it.
 
 use crate::harness::{
-    Child, End, Test, bind, host_directory, image, inside, newborn, pair, plain, refused, tmpfs,
+    Child, End, Files as _, Test, bind, host_directory, image, inside, newborn, pair, plain, refused, tmpfs,
 };
 use crate::probe::{call, prctl, refusal};
 use pinnace_plan::{Capabilities, Mount, MountKind, Namespace, Sandbox, User};
@@ -101,7 +101,7 @@ fn private_files_stay_closed() {
     for apart in [true, false] {
         inside(
             |sandbox| {
-                sandbox.mounts.push(bind(&volume, "/data"));
+                sandbox.files().mounts.push(bind(&volume, "/data"));
                 give(sandbox, &["DAC_OVERRIDE", "CHOWN", "FOWNER"]);
                 if apart {
                     put(sandbox);
@@ -128,7 +128,7 @@ fn writes_are_mapped() {
             |sandbox| {
                 put(sandbox);
                 sandbox.user = User { uid, gid: uid, ..User::default() };
-                sandbox.mounts.push(bind(&volume, "/data"));
+                sandbox.files().mounts.push(bind(&volume, "/data"));
             },
             |_| {
                 fs::write(format!("/data/{name}"), "x").expect("file");
@@ -150,7 +150,7 @@ fn unmapped_is_nobody() {
     inside(
         |sandbox| {
             put(sandbox);
-            sandbox.mounts.push(bind(&volume, "/data"));
+            sandbox.files().mounts.push(bind(&volume, "/data"));
             give(sandbox, &["SETUID", "CHOWN"]);
         },
         |_| {
@@ -171,7 +171,7 @@ fn made_for_its_root() {
     inside(
         |sandbox| {
             put(sandbox);
-            sandbox.mounts = vec![
+            sandbox.files().mounts = vec![
                 bind(&volume, "/a/new/place"),
                 tmpfs("/run", &[("mode", Some("750"))]),
                 // As the server translates it.
@@ -214,7 +214,7 @@ fn mapped_binds() {
         inside(
             |sandbox| {
                 put(sandbox);
-                sandbox.mounts.push(mapped(&volume, deep));
+                sandbox.files().mounts.push(mapped(&volume, deep));
             },
             |_| {
                 assert_eq!(fs::metadata("/data/file").expect("file").uid(), 3);
@@ -229,7 +229,7 @@ fn mapped_binds() {
     }
     // Without a user namespace of the container, the mapped owners are seen as they are outside.
     inside(
-        |sandbox| sandbox.mounts.push(mapped(&volume, false)),
+        |sandbox| sandbox.files().mounts.push(mapped(&volume, false)),
         |_| assert_eq!(fs::metadata("/data/file").expect("file").uid(), FIRST + 3),
     );
     // What cannot be mapped is named.
@@ -238,7 +238,7 @@ fn mapped_binds() {
             let users = std::fs::File::open("/etc/passwd").expect("file").into_raw_fd();
             let kind =
                 MountKind::MappedBind { source: volume.clone(), recursive: false, users, below: false };
-            sandbox.mounts.push(Mount { kind, ..bind(&volume, "/data") });
+            sandbox.files().mounts.push(Mount { kind, ..bind(&volume, "/data") });
         },
         "cannot map the ids of the mount /data",
     );
@@ -335,9 +335,9 @@ fn image_of_another_owner() {
     inside(
         |sandbox| {
             put(sandbox);
-            sandbox.mounts = vec![tmpfs("/made", &[]), crate::harness::dev()];
-            sandbox.masked_paths = names(&["/secret"]);
-            sandbox.root_read_only = true;
+            sandbox.files().mounts = vec![tmpfs("/made", &[]), crate::harness::dev()];
+            sandbox.files().masked_paths = names(&["/secret"]);
+            sandbox.files().read_only = true;
         },
         |_| {
             fs::write("/made/file", "").expect("its own");
