@@ -43,6 +43,9 @@ pub enum ServerError {
     Serve(#[from] ServeError),
 }
 
+/// How long the end of a compilation may take that was given up.
+const COMPILE_END: Duration = Duration::from_secs(1);
+
 /// How long the last events may take.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -61,8 +64,9 @@ pub fn run(served: Served, program: &OsStr) -> Result<(), ServerError> {
         .build()
         .map_err(ServerError::Runtime)?;
     let done = runtime.block_on(live(served, host));
-    // A thread that still waits for a compile would hold us back.
-    runtime.shutdown_background();
+    // Nobody waits for a compilation any more, so it is being ended, and its cgroup removed. A thread that waits for
+    // another server's would hold us back longer.
+    runtime.shutdown_timeout(COMPILE_END);
     done
 }
 

@@ -23,6 +23,16 @@ pub enum CageError {
     /// Nowhere to make one.
     #[error("no memory control group is mounted on this node, so compilations cannot be limited: mount one")]
     NoHierarchy,
+    /// The memory controller is not handed down to it.
+    #[error(
+        "the control group {} has no memory controller: one above it does not hand it down in cgroup.subtree_control, \
+         or has processes of its own; `compile.cgroup` of the node names where compilations run",
+        path.display()
+    )]
+    NoMemory {
+        /// The control group.
+        path: PathBuf,
+    },
     /// A step on one of its files failed.
     #[error("cannot {step} {}: {source}; `compile.cgroup` of the node names where compilations run", path.display())]
     Step {
@@ -59,16 +69,26 @@ impl Cage {
         let trees = Trees::discover()?;
         let below = cgroup.join(slot.to_string());
         let cage = Self { directories: trees.directories(&below), trees };
-        for directory in &cage.directories {
+        match cage.furnish(cgroup, bounds) {
+            Ok(()) => Ok(cage),
+            Err(error) => {
+                // The error that led here is the one to tell.
+                let _ = cage.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn furnish(&self, cgroup: &Path, bounds: Bounds) -> Result<(), CageError> {
+        for directory in &self.directories {
             // A dead holder's still counts what was killed in it.
             let _ = fs::remove_dir(directory);
             make_directory(directory)?;
         }
-        if let Trees::V2(root) = &cage.trees {
+        if let Trees::V2(root) = &self.trees {
             hand_down(root, cgroup);
         }
-        cage.limit(bounds)?;
-        Ok(cage)
+        self.limit(bounds)
     }
 
     /// What a child is born into.
@@ -130,7 +150,10 @@ impl Cage {
                 ],
             ),
         };
-        let path = self.file(memory).ok_or(CageError::NoHierarchy)?;
+        let path = self.file(memory).ok_or_else(|| match self.directories.first() {
+            Some(path) => CageError::NoMemory { path: path.clone() },
+            None => CageError::NoHierarchy,
+        })?;
         fs::write(&path, bounds.memory.to_string()).map_err(step("write", &path))?;
         for (name, value) in others {
             if let Some(path) = self.file(name)

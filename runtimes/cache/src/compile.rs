@@ -3,7 +3,8 @@
 //! ```text
 //!  spawn ─▶ Running ── Outcome, then its end ──────▶ Kind, and an output nobody can write to any more
 //!                  ├── its end without an Outcome ─▶ OutOfMemory | Died
-//!                  └── the deadline ─▶ SIGKILL ────▶ Timeout
+//!                  ├── the deadline ─▶ SIGKILL ────▶ Timeout
+//!                  └── nobody waits any more ─▶ SIGKILL ─▶ GivenUp
 //! ```
 //!
 //! It is born in new mount, network, IPC, UTS and pid namespaces, so its death is the death of all it may have
@@ -56,6 +57,8 @@ pub struct Compiler<'a> {
     pub timeout: Duration,
     /// How many run at once on the node (`compile.concurrent`).
     pub concurrent: u32,
+    /// The reading end of a pipe whose writing end is held as long as somebody waits for the artifact.
+    pub waited_for: Option<BorrowedFd<'a>>,
     /// Where they are caged, below the root of every cgroup hierarchy (`compile.cgroup`). Without it there is
     /// neither cage nor namespace, so no root is needed: only for who compiles nothing but their own modules.
     pub cgroup: Option<&'a Path>,
@@ -75,7 +78,7 @@ impl Compiler<'_> {
         let cage = self.cgroup.map(|cgroup| Cage::make(cgroup, slot, bounds)).transpose()?;
         let ended = self.spawn(input, output, lock, cage.as_ref()).and_then(|running| {
             running.bound_output(max_output);
-            running.wait(self.timeout)
+            running.wait(self.timeout, self.waited_for)
         });
         let out_of_memory = cage.as_ref().is_some_and(Cage::ran_out_of_memory);
         // Whatever the end was; an output is only looked at when nothing can be left that writes to it.
@@ -161,7 +164,7 @@ impl Running<'_> {
         }
     }
 
-    fn wait(self, timeout: Duration) -> Result<Kind, CacheError> {
+    fn wait(self, timeout: Duration, waited_for: Option<BorrowedFd<'_>>) -> Result<Kind, CacheError> {
         let deadline = Instant::now() + timeout;
         let mut outcome = None;
         let mut listening = true;
@@ -170,16 +173,17 @@ impl Running<'_> {
                 return Err(CacheError::Timeout { name: self.name.into(), seconds: timeout.as_secs() });
             };
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-            let mut process = [PollFd::new(&self.child.pidfd, PollFlags::IN)];
-            let mut both = [process[0].clone(), PollFd::new(&self.control, PollFlags::IN)];
-            // A peer that hung up stays readable, so once it has, only the process is watched.
-            let watched: &mut [PollFd<'_>] = if listening { &mut both } else { &mut process };
-            match poll(watched, Some(&left)) {
+            // A peer that hung up stays readable, so once it has, it is not watched any more.
+            let control = listening.then(|| self.control.as_fd());
+            let fds = [Some(self.child.pidfd.as_fd()), control, waited_for];
+            let mut watched: Vec<_> =
+                fds.iter().flatten().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+            match poll(&mut watched, Some(&left)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(self.control_error(error)),
             }
             let mut ready = watched.iter().map(|fd| !fd.revents().is_empty());
-            let (ended, spoke) = (ready.next() == Some(true), ready.next() == Some(true));
+            let [ended, spoke, given_up] = fds.map(|fd| fd.is_some() && ready.next() == Some(true));
             // What it said last is read before its end is believed.
             if listening && (ended || spoke) {
                 outcome = self.hear()?;
@@ -187,6 +191,9 @@ impl Running<'_> {
             }
             if ended {
                 return self.judge(outcome);
+            }
+            if given_up {
+                return Err(CacheError::GivenUp { name: self.name.into() });
             }
         }
     }

@@ -129,6 +129,14 @@ pub enum CacheError {
         /// The bound.
         max: u64,
     },
+    /// Whoever wanted it does not any more.
+    #[error(
+        "the compilation of {name} was ended, because nobody waits for it any more: create the container again"
+    )]
+    GivenUp {
+        /// The module.
+        name: String,
+    },
     /// The process ended without an answer.
     #[error(
         "the compilation of {name} died without an answer ({how}); should it want memory, raise `compile.memory_bytes` of the node"

@@ -66,13 +66,21 @@ impl Trees {
 }
 
 /// v2: a group has only the controllers that every group above it hands down. What cannot be handed down shows
-/// when the limit is written.
+/// when the limit is written. A group that has processes, and is not the real root, is left alone: the kernel lets
+/// it hand down what threads can share (cpu, pids), and then takes it for threaded and nobody into a group below.
 pub(crate) fn hand_down(root: &Path, cgroup: &Path) {
     let below = cgroup.strip_prefix("/").unwrap_or(cgroup);
     let mut above: Vec<_> = below.ancestors().map(|part| root.join(part)).collect();
     above.reverse();
     for directory in above {
         let path = directory.join("cgroup.subtree_control");
+        // The real root is the one without a type.
+        let has_processes = || {
+            fs::read_to_string(directory.join("cgroup.procs")).is_ok_and(|processes| !processes.is_empty())
+        };
+        if directory.join("cgroup.type").exists() && has_processes() {
+            continue;
+        }
         for controller in ["+memory", "+cpu", "+pids"] {
             if let Err(error) = fs::write(&path, controller) {
                 log::debug!("cannot write {controller} to {}: {error}", path.display());

@@ -14,7 +14,7 @@ use pinnace_node::{Config, FingerprintError, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, PipeReader, Seek};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub enum CompileError {
     /// No memory file for a layer.
     #[error("cannot keep the Wasm layer of the image")]
     Keep(#[source] io::Error),
+    /// No pipe to end it by.
+    #[error("cannot make a pipe for a compilation")]
+    Pipe(#[source] io::Error),
     /// The engine has no fingerprint.
     #[error(transparent)]
     Fingerprint(#[from] FingerprintError),
@@ -105,7 +108,9 @@ impl<'a> Compiler<'a> {
         Ok(Input::copy(&kept, max, name)?)
     }
 
+    /// Whoever stops waiting, because something else of the container failed, ends the compile process too.
     async fn compile(&self, input: Input) -> Result<Artifact, CompileError> {
+        let (waited_for, waiting) = io::pipe().map_err(CompileError::Pipe)?;
         let job = Job {
             program: self.host.installation.compile_program(self.engine)?,
             args: vec![CString::new(format!("pinnace-{}-compile", self.engine)).unwrap_or_default()],
@@ -113,8 +118,11 @@ impl<'a> Compiler<'a> {
             fingerprint: self.fingerprint.clone(),
             bounds: self.config.compile.clone(),
             input,
+            waited_for,
         };
-        tokio::task::spawn_blocking(move || job.run()).await.map_err(|_| CompileError::GivenUp)?
+        let done = tokio::task::spawn_blocking(move || job.run()).await;
+        drop(waiting);
+        done.map_err(|_| CompileError::GivenUp)?
     }
 }
 
@@ -126,6 +134,7 @@ struct Job {
     fingerprint: String,
     bounds: pinnace_node::Compile,
     input: Input,
+    waited_for: PipeReader,
 }
 
 impl Job {
@@ -137,6 +146,7 @@ impl Job {
             cpus: self.bounds.cpus.get(),
             timeout: Duration::from_secs(self.bounds.timeout_seconds.get()),
             concurrent: self.bounds.concurrent.get(),
+            waited_for: Some(self.waited_for.as_fd()),
             cgroup: Some(self.bounds.cgroup.as_path()),
         };
         Ok(pinnace_cache::obtain(&self.cache, &self.fingerprint, &self.input, compiler)?)

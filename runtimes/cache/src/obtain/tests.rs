@@ -54,6 +54,7 @@ impl Shell {
             cpus: 1,
             timeout: Duration::from_secs(20),
             concurrent: 2,
+            waited_for: None,
             cgroup: None,
         }
     }
