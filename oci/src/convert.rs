@@ -13,11 +13,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::Digest;
 use crate::build::{Blob, Blobs, BuildError, OCI_CONFIG, Package, TAR, Tree, add_index, add_manifest};
 use crate::document::Platform;
-use crate::files::{self, Image, LayerKind, Manifest, Packing, Program, ReadError, Rootfs, Store};
+use crate::files::{self, Image, Manifest, Packing, Program, ReadError, Rootfs, Store};
 use crate::support::ConfigKind;
-use crate::{Descriptor, Digest};
 
 /// Where the module goes in an image that names no entrypoint.
 pub const MAIN: &str = "/main.wasm";
@@ -49,14 +49,6 @@ pub enum ConvertError {
     Place {
         /// What the entrypoint says.
         path: String,
-    },
-    /// A layer whose `diff_id` nobody tells.
-    #[error(
-        "layer {digest} is packed with zstd, and the configuration does not tell its diff_id: build the image with gzip"
-    )]
-    Unpackable {
-        /// The layer.
-        digest: Digest,
     },
 }
 
@@ -137,26 +129,12 @@ impl Parts {
     ) -> Result<Self, ConvertError> {
         let mut parts = Self::default();
         for (descriptor, scanned) in manifest.files().zip(rootfs.scanned()) {
-            let digest = descriptor.digest;
-            let diff_id = scanned.diff_id.or_else(|| told(manifest, descriptor));
-            parts.diff_ids.push(diff_id.ok_or(ConvertError::Unpackable { digest })?);
+            parts.diff_ids.push(scanned.diff_id);
             let stored = store.blob("layer", descriptor)?;
             parts.layers.push(blobs.keep(Packing::media_type(scanned.packing), stored, descriptor.clone()));
         }
         Ok(parts)
     }
-}
-
-/// The diff_id that the configuration tells for a layer; some builders count layers of Wasm, too.
-fn told(manifest: &Manifest, descriptor: &Descriptor) -> Option<Digest> {
-    let told = manifest.config.diff_ids();
-    let files = || manifest.layers.iter().filter(|layer| layer.kind == LayerKind::Files);
-    let mut counted: Vec<_> = files().collect();
-    if counted.len() != told.len() {
-        counted = manifest.layers.iter().collect();
-    }
-    let place = counted.iter().position(|layer| layer.descriptor.digest == descriptor.digest)?;
-    (counted.len() == told.len()).then(|| told.get(place)?.parse().ok()).flatten()
 }
 
 /// Where the entrypoint looks for the module: over what stands there, else where it looks last.

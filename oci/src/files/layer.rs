@@ -6,6 +6,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::members::{Member, members};
+use super::zstd::{Zstd, is_zstd};
 use super::{ReadError, Store, Stored};
 use crate::document::Descriptor;
 use crate::error::Defect;
@@ -52,7 +53,7 @@ impl Packing {
         stored.reader().take(4).read_to_end(&mut magic).map_err(|source| store.io(source))?;
         Ok(match magic.as_slice() {
             [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
+            magic if is_zstd(magic) => Self::Zstd,
             _ => Self::Plain,
         })
     }
@@ -70,12 +71,11 @@ impl Packing {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanned {
     pub(crate) packing: Packing,
-    /// The digest of the tar itself; none if it is packed in a way that is not read here.
-    pub(crate) diff_id: Option<Digest>,
+    /// The digest of the tar itself.
+    pub(crate) diff_id: Digest,
 }
 
-/// Shows every entry of a layer to `visit`, and checks the layer's digest and size. A layer packed with zstd
-/// is only checked.
+/// Shows every entry of a layer to `visit`, and checks the layer's digest and size.
 pub(super) fn scan(
     store: &Store,
     layer: &Descriptor,
@@ -85,13 +85,12 @@ pub(super) fn scan(
     let packing = Packing::of(store, &stored)?;
     let broken = |source| ReadError::Layer { path: store.path().to_owned(), digest: layer.digest, source };
     let packed: Hashed<Box<dyn Read>> = Hashed::new(Box::new(stored.reader()));
-    let (packed, diff_id) = match packing {
-        Packing::Zstd => (packed, None),
-        Packing::Plain => unpack(Unpacking::Plain(packed), &mut visit).map_err(broken)?,
-        Packing::Gzip => {
-            unpack(Unpacking::Gzip(Box::new(MultiGzDecoder::new(packed))), &mut visit).map_err(broken)?
-        }
+    let unpacking = match packing {
+        Packing::Plain => Unpacking::Plain(packed),
+        Packing::Gzip => Unpacking::Gzip(Box::new(MultiGzDecoder::new(packed))),
+        Packing::Zstd => Unpacking::Zstd(Box::new(Zstd::new(packed))),
     };
+    let (packed, diff_id) = unpack(unpacking, &mut visit).map_err(broken)?;
     let found = packed.finish().map_err(broken)?;
     if found != layer.digest {
         return Err(store.defective(Defect::WrongDigest { expected: layer.digest, found }));
@@ -105,6 +104,7 @@ type Packed<'a> = Hashed<Box<dyn Read + 'a>>;
 enum Unpacking<'a> {
     Plain(Packed<'a>),
     Gzip(Box<MultiGzDecoder<Packed<'a>>>),
+    Zstd(Box<Zstd<Packed<'a>>>),
 }
 
 impl Read for Unpacking<'_> {
@@ -112,6 +112,7 @@ impl Read for Unpacking<'_> {
         match self {
             Self::Plain(packed) => packed.read(room),
             Self::Gzip(gzip) => gzip.read(room),
+            Self::Zstd(zstd) => zstd.read(room),
         }
     }
 }
@@ -119,7 +120,7 @@ impl Read for Unpacking<'_> {
 fn unpack<'a>(
     unpacking: Unpacking<'a>,
     visit: &mut impl FnMut(Member<'_>) -> io::Result<()>,
-) -> io::Result<(Packed<'a>, Option<Digest>)> {
+) -> io::Result<(Packed<'a>, Digest)> {
     let mut tar = tar::Archive::new(Hashed::new(unpacking.take(MAX_UNPACKED)));
     members(tar.entries()?, visit)?;
     // What follows the archive's end belongs to the digests, too.
@@ -132,8 +133,9 @@ fn unpack<'a>(
     let packed = match unpacked.inner.into_inner() {
         Unpacking::Plain(packed) => packed,
         Unpacking::Gzip(gzip) => gzip.into_inner(),
+        Unpacking::Zstd(zstd) => zstd.into_inner(),
     };
-    Ok((packed, Some(diff_id)))
+    Ok((packed, diff_id))
 }
 
 /// A reader that hashes what passes.

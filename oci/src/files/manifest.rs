@@ -289,11 +289,6 @@ impl Config {
         labels.into_iter().flatten().filter_map(text).collect()
     }
 
-    /// The digests of the unpacked layers, as written.
-    pub(crate) fn diff_ids(&self) -> Vec<String> {
-        words(self.value.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")))
-    }
-
     fn words(&self, key: &str) -> Vec<String> {
         words(self.process(key))
     }

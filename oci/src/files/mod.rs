@@ -21,6 +21,7 @@ mod program;
 mod rootfs;
 mod store;
 mod stored;
+mod zstd;
 
 pub use error::ReadError;
 pub(crate) use layer::{Hashed, Packing};

@@ -62,8 +62,6 @@ pub enum Nothing {
     Missing(String),
     /// No Wasm layer, and something else where the configuration points.
     NotWasm(String),
-    /// Some layers are packed in a way that is not read here.
-    Unread(String),
 }
 
 impl fmt::Display for Nothing {
@@ -74,12 +72,6 @@ impl fmt::Display for Nothing {
                 write!(f, "it has no Wasm layer, and nothing is at its entrypoint {path:?}")
             }
             Self::NotWasm(path) => write!(f, "it has no Wasm layer, and its entrypoint {path:?} is not Wasm"),
-            Self::Unread(path) => {
-                write!(
-                    f,
-                    "its entrypoint {path:?} may lie in a layer packed with zstd, which is not read here"
-                )
-            }
         }
     }
 }
@@ -100,8 +92,6 @@ impl Program {
                     Some(wasm) => return Ok(Self::File { path: format!("/{path}"), wasm }),
                     None => instead = Nothing::NotWasm(program.clone()),
                 }
-            } else if rootfs.partly_unread() {
-                instead = Nothing::Unread(program.clone());
             }
         }
         let mut layers = manifest.layers.iter().filter_map(|layer| match layer.kind {

@@ -68,12 +68,6 @@ impl Rootfs {
         &self.scanned
     }
 
-    /// Whether a layer is packed in a way that is not read here, so that files may be missing.
-    #[must_use]
-    pub fn partly_unread(&self) -> bool {
-        self.scanned.iter().any(|scanned| scanned.diff_id.is_none())
-    }
-
     fn member(&mut self, layer: usize, member: &Member<'_>) {
         let bounded = |path: &&str| path.len() <= MAX_PATH;
         let Some(name) = member.name.as_deref().filter(bounded).and_then(clean) else { return };

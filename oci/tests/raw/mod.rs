@@ -6,9 +6,11 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use pinnace_oci::Digest;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 
 pub(crate) const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(crate) const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The files of an archive in the making.
@@ -69,6 +71,10 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).expect("packed");
     encoder.finish().expect("packed")
+}
+
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
 pub(crate) fn stored(bytes: &[u8]) -> tempfile::NamedTempFile {
