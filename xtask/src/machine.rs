@@ -7,8 +7,8 @@
 //!  the tests' programs, with their libraries ─┘
 //! ```
 //!
-//! A guest lives in memory and has no network: nothing of it stays, and nothing of this machine is changed. Its
-//! exit code is the job's.
+//! A guest lives in memory, also its disk, and has no network: nothing of it stays, and nothing of this machine is
+//! changed. Its exit code is the job's.
 
 mod cpio;
 mod debian;
@@ -193,6 +193,9 @@ fn unified(root: &mut Root) {
     root.text("/etc/group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
 }
 
+/// Programs of this machine that guests get: to make their disk, and for tests that make disks.
+const BROUGHT: [&str; 2] = ["mkfs.ext4", "debugfs"];
+
 /// What every guest has.
 fn common(root: &mut Root, version: &str, dist: &Path) -> Result<(), Error> {
     root.text("/init", include_str!("machine/init.sh"));
@@ -200,6 +203,13 @@ fn common(root: &mut Root, version: &str, dist: &Path) -> Result<(), Error> {
     root.text("/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n");
     root.text("/etc/hostname", "pinnace\n");
     root.file("/bin/busybox", paths::tools().join("busybox"));
+    for name in BROUGHT {
+        let program = paths::which(name).ok_or_else(|| Error::Missing {
+            what: name.to_owned(),
+            remedy: "install e2fsprogs".to_owned(),
+        })?;
+        root.program(Path::new("/usr/sbin").join(name), program)?;
+    }
     for program in files(dist)? {
         root.program(Path::new("/pinnace/dist").join(program.file_name().unwrap_or_default()), &program)?;
     }

@@ -20,7 +20,8 @@ const CRATES: [&str; 3] = ["--workspace", "--exclude", "pinnace-e2e"];
 const E2E: [&str; 2] = ["--package", "pinnace-e2e"];
 
 /// What runs without systemd.
-pub(super) const UNIFIED: [Suite; 2] = [
+pub(super) const UNIFIED: [Suite; 3] = [
+    Suite { packages: &CRATES, target: "cage_root", fast: &[] },
     Suite { packages: &CRATES, target: "cgroups_root", fast: &[] },
     Suite {
         packages: &E2E,
