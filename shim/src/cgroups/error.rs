@@ -4,6 +4,7 @@ use super::{CgroupPath, Controller, SystemdError};
 use pinnace_spawn::PlaceholderError;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a cgroup could not be made, limited, joined, read or removed.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,24 @@ pub enum CgroupError {
     /// The cgroup does not exist (any more).
     #[error("the cgroup {path} does not exist")]
     Gone { path: CgroupPath },
+    /// Nothing can be paused here.
+    #[error(
+        "the cgroup {path} has no freezer, so it cannot be paused: mount the v1 controller freezer, or boot a kernel \
+         of 5.2 or later with cgroup v2"
+    )]
+    NoFreezer { path: CgroupPath },
+    /// A process did not stop in time; all run again.
+    #[error(
+        "{} did not come to rest in {} s, so all were resumed: a process waits in the kernel, for a disk or a network \
+         file system", path.display(), waited.as_secs()
+    )]
+    NotFrozen { path: PathBuf, waited: Duration },
+    /// The kernel's word about a change cannot be awaited.
+    #[error("cannot watch {}: {source}", path.display())]
+    Watch { path: PathBuf, source: io::Error },
+    /// A signal was not taken.
+    #[error("cannot send signal {signal} to the processes of the cgroup {path}: {source}")]
+    Signal { path: CgroupPath, signal: i32, source: io::Error },
     /// Processes outlived SIGKILL for as long as was waited.
     #[error("processes of the cgroup {path} outlived SIGKILL, {pid} among them")]
     Unkillable { path: CgroupPath, pid: i32 },

@@ -1,13 +1,11 @@
-//! The processes in a cgroup: how one is born into it, who they are, how they are ended.
+//! The processes in a cgroup: how one is born into it, and who they are.
 
 use super::discover::{Layout, Tree};
 use super::{Cgroup, CgroupError, Controller, files};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getpid, kill_process};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 /// What a child needs to be born in the cgroup. Opened before the clone, closed after it.
 #[derive(Debug)]
@@ -37,9 +35,6 @@ impl Join {
         }
     }
 }
-
-/// Rounds of SIGKILL, a millisecond or more apart, before processes count as unkillable.
-const ROUNDS: u32 = 64;
 
 impl Cgroup {
     /// Opens what a child joins by.
@@ -88,27 +83,6 @@ impl Cgroup {
         Ok(pids.into_iter().collect())
     }
 
-    /// Ends every process with SIGKILL and waits until none is left; gone is empty.
-    ///
-    /// In every hierarchy: a server may have died while its child had joined some of them. It blocks for a
-    /// few milliseconds, a second at the most: for `delete` and for what a dead engine left behind.
-    pub fn kill(&self) -> Result<(), CgroupError> {
-        let mut last = None;
-        for round in 0..ROUNDS {
-            let pids = self.pids_everywhere()?;
-            last = pids.first().copied();
-            if last.is_none() {
-                return Ok(());
-            }
-            self.kill_once(&pids);
-            std::thread::sleep(Duration::from_millis(u64::from(1 + round / 4)));
-        }
-        match last {
-            Some(pid) => Err(CgroupError::Unkillable { path: self.path.clone(), pid }),
-            None => Ok(()),
-        }
-    }
-
     /// Those in any hierarchy; where it is gone, nobody is.
     pub(super) fn pids_everywhere(&self) -> Result<BTreeSet<i32>, CgroupError> {
         let mut pids = BTreeSet::new();
@@ -121,35 +95,30 @@ impl Cgroup {
         Ok(pids)
     }
 
-    /// v2 does it in one step that no fork escapes (Linux 5.14); else one by one, and the next round finds
-    /// what was forked meanwhile.
-    fn kill_once(&self, pids: &BTreeSet<i32>) {
-        if let Layout::V2 { tree, .. } = self.hierarchies.layout()
-            && files::write(tree, &self.path.file("cgroup.kill"), "1").is_ok()
-        {
-            return;
-        }
-        // v1 delivers no signal, not even this one, to what is frozen.
-        if let Layout::V1(_) = self.hierarchies.layout()
-            && let Some(tree) = self.hierarchies.tree_of(Controller::Freezer)
-        {
-            let _ = files::write(tree, &self.path.file("freezer.state"), "THAWED");
-        }
-        // Zero is a process outside our pid namespace, and as an argument of kill our own group.
-        for pid in pids.iter().filter_map(|&pid| Pid::from_raw(pid)).filter(|&pid| pid != getpid()) {
-            // ESRCH: it ended by itself. Anything else shows as a member that stays.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-
+    /// Also those of the cgroups below, which a native container may have made.
     fn members(&self, tree: &Tree, pids: &mut BTreeSet<i32>) -> Result<(), CgroupError> {
-        let name = self.path.file("cgroup.procs");
-        match files::read(tree, &name) {
-            Ok(list) => pids.extend(list.lines().filter_map(|line| line.parse::<i32>().ok())),
-            Err(Errno::NOENT | Errno::NODEV) => return Err(CgroupError::Gone { path: self.path.clone() }),
-            Err(errno) => return Err(CgroupError::Read { path: tree.whole(&name), source: errno.into() }),
+        let mut read = |directory: &str| {
+            let name = format!("{directory}/cgroup.procs");
+            let list = files::read(tree, &name).map_err(|errno| self.unreadable(tree, &name, errno))?;
+            pids.extend(list.lines().filter_map(|line| line.parse::<i32>().ok()));
+            Ok(())
+        };
+        read(self.path.relative())?;
+        for below in files::directories_below(tree, self.path.relative()) {
+            match read(&below) {
+                Ok(()) | Err(CgroupError::Gone { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    /// Why a file of it cannot be read.
+    pub(super) fn unreadable(&self, tree: &Tree, name: &str, errno: Errno) -> CgroupError {
+        match errno {
+            Errno::NOENT | Errno::NODEV => CgroupError::Gone { path: self.path.clone() },
+            errno => CgroupError::Read { path: tree.whole(name), source: errno.into() },
+        }
     }
 }
 
@@ -175,6 +144,18 @@ mod tests {
     }
 
     #[test]
+    fn pids_of_cgroups_below_count() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("c/init.scope/deep")).unwrap();
+        fs::create_dir_all(dir.path().join("c/going")).unwrap();
+        for (directory, list) in [("c", "1\n"), ("c/init.scope", "5\n"), ("c/init.scope/deep", "3\n")] {
+            fs::write(dir.path().join(directory).join("cgroup.procs"), list).unwrap();
+        }
+        let v1 = Hierarchies::v1_at(&[(&[Controller::Memory], dir.path())]);
+        assert_eq!(Cgroup::open(&v1, "/c").unwrap().pids().unwrap(), [1, 3, 5]);
+    }
+
+    #[test]
     fn pids_are_read_and_a_missing_cgroup_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("c")).unwrap();
@@ -183,19 +164,5 @@ mod tests {
         assert_eq!(Cgroup::open(&v1, "/c").unwrap().pids().unwrap(), [7, 31]);
         let gone = Cgroup::open(&v1, "/d").unwrap();
         assert!(matches!(gone.pids(), Err(CgroupError::Gone { .. })));
-        gone.kill().unwrap();
-    }
-
-    #[test]
-    fn v2_kills_by_its_own_file() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("c")).unwrap();
-        for (name, content) in [("cgroup.controllers", ""), ("c/cgroup.procs", "0\n"), ("c/cgroup.kill", "")]
-        {
-            fs::write(dir.path().join(name), content).unwrap();
-        }
-        let cgroup = Cgroup::open(&Hierarchies::v2_at(dir.path()), "/c").unwrap();
-        cgroup.kill_once(&cgroup.pids().unwrap().into_iter().collect());
-        assert_eq!(fs::read_to_string(dir.path().join("c/cgroup.kill")).unwrap(), "1");
     }
 }

@@ -7,7 +7,7 @@
 //!        │              │         └ v1: opened `tasks` files; v2: the directory, for CLONE_INTO_CGROUP
 //!        │              └ written by libcgroups, only when the spec has limits
 //!        │
-//!  memory_limit_files, pids, stats, oom_kills        while it lives
+//!  memory_limit_files, pids, stats, oom_kills, freeze, thaw, signal_all        while it lives
 //!        │
 //!  kill ──▶ remove            at Delete; also from `Cgroup::open`, when another process made it
 //! ```
@@ -31,12 +31,14 @@ mod discover;
 mod driver;
 mod error;
 mod files;
+mod freezer;
 mod limits;
 mod members;
 mod memory;
 mod mounts;
 mod path;
 mod remove;
+mod signal;
 mod stats;
 mod systemd;
 

@@ -1,6 +1,6 @@
 //! A child process of the server's, held by its descriptor: never a stranger with the same pid.
 
-mod signal;
+pub(crate) mod signal;
 pub(crate) mod watch;
 
 use rustix::process::{WaitId, WaitIdOptions};

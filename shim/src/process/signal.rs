@@ -13,7 +13,7 @@ const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 ///
 /// # Errors
 /// `ESRCH` once it has been reaped; `InvalidInput` for a number that is no signal.
-pub(super) fn send(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+pub(crate) fn send(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     let signal = match Signal::from_named_raw(signal) {
         Some(signal) => signal,
         // SAFETY: the signal is only sent to another process; no handler of ours is concerned.
