@@ -248,7 +248,7 @@ pub enum SandboxError {
     CompareRoots(#[source] io::Error),
     /// The root of a mount namespace is not the container's.
     #[error(
-        "the mount namespace of the container has another root than the container: a server in a chroot can run nothing in it, start containerd without one"
+        "the mount namespace of the container does not begin at the container's root, so nothing more can be run in it: no mount may cover the root, and containerd must not live in a chroot"
     )]
     OtherRoot,
     /// The program cannot be read.

@@ -9,7 +9,8 @@
 //!
 //! The namespace is restricted already: nothing in it is a program, a device or set-uid, and what the spec hides or
 //! holds still is hidden and still. The kernel takes the process out of every directory of the host's. But where it
-//! puts it is the namespace's root, and that is the host's if the server lives in a `chroot`: hence the look.
+//! puts it is the namespace's root, and that is the host's if the server lives in a `chroot`, or a mount that covers
+//! the container's root: hence the look.
 //!
 //! Joining needs rights over the host's user namespace, which owns the mounts: after the container's own is entered
 //! it is refused.

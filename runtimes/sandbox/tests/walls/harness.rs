@@ -1,6 +1,9 @@
 //! Forked children, a host of our own, and the sandbox that most tests start from.
 
-use pinnace_plan::{Build, Capabilities, Device, Mount, MountFlags, MountKind, Preopen, Root, Sandbox, User};
+use pinnace_plan::{
+    Build, Capabilities, Device, Living, Mount, MountFlags, MountKind, Namespace, Preopen, Root, Sandbox,
+    User,
+};
 use pinnace_sandbox::{Entered, SandboxError};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -88,20 +91,24 @@ impl Child {
 
 /// Forks a child that runs `body`; a panic is a failure. It ends by SIGALRM if it hangs.
 pub(crate) fn fork(body: impl FnOnce()) -> Child {
+    child().unwrap_or_else(|| live(body))
+}
+
+/// Forks; nothing in the child.
+fn child() -> Option<Child> {
     // SAFETY: the program has one thread, so the child may do whatever this process may.
-    match unsafe { libc::fork() } {
-        0 => {
-            // SAFETY: takes no pointer.
-            unsafe { libc::alarm(20) };
-            let result = catch_unwind(AssertUnwindSafe(body));
-            // SAFETY: ends this process without the parent's exit handlers.
-            unsafe { libc::_exit(i32::from(result.is_err())) }
-        }
-        pid => {
-            assert!(pid > 0, "fork");
-            Child(pid)
-        }
-    }
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    (pid > 0).then_some(Child(pid))
+}
+
+/// A child's whole life.
+fn live(body: impl FnOnce()) -> ! {
+    // SAFETY: takes no pointer.
+    unsafe { libc::alarm(20) };
+    let result = catch_unwind(AssertUnwindSafe(body));
+    // SAFETY: ends this process without the parent's exit handlers.
+    unsafe { libc::_exit(i32::from(result.is_err())) }
 }
 
 /// Two ends to tell each other by. A child that dies cannot tell, so nobody waits for ever.
@@ -115,13 +122,17 @@ pub(crate) fn pair() -> (UnixStream, UnixStream) {
 
 /// Forks a child with new mount, UTS, IPC and network namespaces, as the server's clone makes them.
 pub(crate) fn newborn(body: impl FnOnce()) -> Child {
-    use rustix::thread::UnshareFlags;
     fork(|| {
-        let new = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET;
-        // SAFETY: one thread; only namespaces change.
-        unsafe { rustix::thread::unshare_unsafe(new) }.expect("unshare");
+        unshare_as_the_clone_does();
         body();
     })
+}
+
+fn unshare_as_the_clone_does() {
+    use rustix::thread::UnshareFlags;
+    let new = UnshareFlags::NEWNS | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC | UnshareFlags::NEWNET;
+    // SAFETY: one thread; only namespaces change.
+    unsafe { rustix::thread::unshare_unsafe(new) }.expect("unshare");
 }
 
 /// A detached tmpfs as an image's root, with something of everything in it.
@@ -235,13 +246,65 @@ pub(crate) fn try_enter(adjust: impl FnOnce(&mut Sandbox)) -> Result<Entered, Sa
     pinnace_sandbox::enter(&sandbox, &[])
 }
 
-/// Enters a sandbox and probes it from inside; the test fails if a probe panics.
+/// Probes a sandbox from inside, as the container's first process and as another one that joins it; the test fails if
+/// a probe panics. Each is a copy of this process, so each has the closures.
 pub(crate) fn inside(adjust: impl FnOnce(&mut Sandbox), probe: impl FnOnce(Entered)) {
-    let child = newborn(|| {
-        let entered = try_enter(adjust).unwrap_or_else(|error| panic!("{}", chain(&error)));
-        probe(entered);
+    match child() {
+        None => live(|| inside_first(adjust, probe)),
+        Some(alone) => assert_eq!(alone.end(), End::Passed, "the first process"),
+    }
+    let (mut ours, mut theirs) = pair();
+    let first = match child() {
+        None => live(|| {
+            unshare_as_the_clone_does();
+            let _entered = passed(try_enter(adjust));
+            theirs.write_all(b"r").expect("ready");
+            theirs.read_exact(&mut [0]).expect("released");
+        }),
+        Some(first) => first,
+    };
+    ours.read_exact(&mut [0]).expect("ready");
+    let another = fork(|| {
+        pinnace_sandbox::harden().expect("harden");
+        let mut sandbox = plain(image());
+        adjust(&mut sandbox);
+        join(&mut sandbox, first.0);
+        probe(passed(pinnace_sandbox::enter(&sandbox, &[])));
     });
+    assert_eq!(another.end(), End::Passed, "another process");
+    ours.write_all(b"g").expect("release");
+    assert_eq!(first.end(), End::Passed, "the first process of two");
+}
+
+/// Probes a sandbox as the container's first process only.
+pub(crate) fn inside_first(adjust: impl FnOnce(&mut Sandbox), probe: impl FnOnce(Entered)) {
+    let child = newborn(|| probe(passed(try_enter(adjust))));
     assert_eq!(child.end(), End::Passed);
+}
+
+fn passed(entered: Result<Entered, SandboxError>) -> Entered {
+    entered.unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+/// Makes a first process' sandbox that of another one, which joins what `first` is in.
+pub(crate) fn join(sandbox: &mut Sandbox, first: libc::pid_t) {
+    (sandbox.hostname, sandbox.domainname) = (None, None);
+    sandbox.sysctls.clear();
+    let users =
+        sandbox.join.iter().map(|(kind, _)| *kind).find(|kind| matches!(kind, Namespace::User { .. }));
+    let kinds = [(Namespace::Network, "ns/net"), (Namespace::Ipc, "ns/ipc"), (Namespace::Uts, "ns/uts")];
+    let kinds = kinds.into_iter().chain(users.map(|kind| (kind, "ns/user")));
+    sandbox.join = kinds.map(|(kind, name)| (kind, of(first, name))).collect();
+    sandbox.root = Root::Join(living(first));
+}
+
+/// The files of a container, by its first process.
+pub(crate) fn living(first: libc::pid_t) -> Living {
+    Living { namespace: of(first, "ns/mnt"), root: of(first, "root"), program: None }
+}
+
+fn of(process: libc::pid_t, name: &str) -> i32 {
+    fs::File::open(format!("/proc/{process}/{name}")).expect(name).into_raw_fd()
 }
 
 /// A sandboxed process ends when its parent does, though what `adjust` asks for cleared the parent-death signal.

@@ -11,6 +11,7 @@ mod files;
 mod filters;
 mod harness;
 mod kernel;
+mod living;
 mod measure;
 mod probe;
 mod process;
@@ -24,7 +25,15 @@ fn main() {
     if arguments.iter().any(|word| word == "measure") {
         return measure::print();
     }
-    let tests: Vec<Test> =
-        [files::TESTS, kernel::TESTS, process::TESTS, users::TESTS, filters::TESTS, compiler::TESTS].concat();
+    let tests: Vec<Test> = [
+        files::TESTS,
+        living::TESTS,
+        kernel::TESTS,
+        process::TESTS,
+        users::TESTS,
+        filters::TESTS,
+        compiler::TESTS,
+    ]
+    .concat();
     harness::run(&tests, &arguments);
 }
