@@ -81,14 +81,22 @@ impl Cgroup {
 }
 
 /// v2: no process can be born in a directory below a threaded one, and threads share what they would be
-/// counted by.
+/// counted by. There is no way back for such a directory, so who made it is named.
 fn refuse_threaded(tree: &Tree, path: &CgroupPath) -> Result<(), CgroupError> {
-    // A kernel before 4.14 has no such file, and no threaded cgroups.
-    let kind = files::read(tree, &path.file("cgroup.type")).unwrap_or_default();
-    match kind.trim() {
-        "" | "domain" | "domain threaded" => Ok(()),
-        kind => Err(CgroupError::Threaded { path: tree.whole(path.relative()), kind: kind.to_owned() }),
+    // A kernel before 4.14 has no such file, and no threaded cgroups; nor has the root.
+    let kind = |directory: &str| {
+        files::read(tree, &format!("{directory}/cgroup.type")).unwrap_or_default().trim().to_owned()
+    };
+    let own = kind(path.relative());
+    if matches!(own.as_str(), "" | "domain" | "domain threaded") {
+        return Ok(());
     }
+    let above = path.ancestors().rev().find(|above| kind(above).ends_with("threaded"));
+    Err(CgroupError::Threaded {
+        file: tree.whole(&path.file("cgroup.type")),
+        kind: own,
+        above: tree.whole(above.unwrap_or(path.relative())),
+    })
 }
 
 /// True if it was made, false if it was there.
@@ -152,6 +160,9 @@ fn inherit(tree: &Tree, directory: &str, file: &str, known_empty: bool) -> Resul
 /// v2: a directory has only the controllers that every directory above it hands down. Usually the parent
 /// does already, which one read shows. What cannot be handed down is no error before a limit needs it:
 /// [`Cgroup::limit`] names the controller then.
+///
+/// A directory that has processes and is not the real root is left alone: the kernel lets it hand down what
+/// threads can share (cpu, pids), and then takes it for threaded and nobody into a directory below it.
 fn enable(tree: &Tree, path: &CgroupPath, available: &[String]) {
     let has =
         |directory: &str, file: &str| files::read(tree, &format!("{directory}{file}")).unwrap_or_default();
@@ -170,9 +181,13 @@ fn enable(tree: &Tree, path: &CgroupPath, available: &[String]) {
             .filter(|name| lacks(&enabled, name))
             .map(|name| format!("+{name}"))
             .collect();
+        let bounded = !parent.is_empty() || tree.bounded_root;
+        if missing.is_empty() || bounded && !has(&parent, "cgroup.procs").is_empty() {
+            continue;
+        }
         let control = format!("{parent}cgroup.subtree_control");
         // All at once, or, when one of them cannot be had, each by itself.
-        if !missing.is_empty() && files::write(tree, &control, &missing.join(" ")).is_err() {
+        if files::write(tree, &control, &missing.join(" ")).is_err() {
             for one in &missing {
                 let _ = files::write(tree, &control, one);
             }
@@ -230,16 +245,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         tree(dir.path(), &[("cgroup.controllers", "")]);
         let hierarchies = Hierarchies::v2_at(dir.path());
-        for (kind, taken) in [
-            ("domain\n", true),
-            ("domain threaded\n", true),
-            ("domain invalid\n", false),
-            ("threaded\n", false),
+        let by = |whose: &str| format!("{} is threaded", dir.path().join(whose).display());
+        for (above, kind, by) in [
+            ("domain\n", "domain\n", None),
+            ("domain\n", "domain threaded\n", None),
+            ("domain threaded\n", "domain invalid\n", Some(by("a"))),
+            ("threaded\n", "domain invalid\n", Some(by("a"))),
+            ("domain\n", "threaded\n", Some(by("a/c"))),
         ] {
-            tree(dir.path(), &[("c/cgroup.procs", ""), ("c/cgroup.type", kind)]);
-            match Cgroup::create(&hierarchies, "/c") {
-                Ok(_) => assert!(taken, "{kind}"),
-                Err(error) => assert!(!taken && error.to_string().contains(kind.trim()), "{error}"),
+            tree(
+                dir.path(),
+                &[("a/cgroup.type", above), ("a/c/cgroup.procs", ""), ("a/c/cgroup.type", kind)],
+            );
+            match (Cgroup::create(&hierarchies, "/a/c"), by) {
+                (Ok(_), by) => assert_eq!(by, None, "{kind}"),
+                (Err(error), by) => {
+                    let (error, by) = (error.to_string(), by.unwrap());
+                    assert!(error.contains("a/c/cgroup.type") && error.contains(&by), "{error}");
+                }
             }
         }
     }
@@ -275,6 +298,32 @@ mod tests {
         fs::write(dir.path().join("a/cpuset.cpus"), "\n").unwrap();
         let error = inherit(tree, "a/b", "cpuset.cpus", true).unwrap_err();
         assert!(matches!(error, CgroupError::EmptyCpuset { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_parent_with_processes_is_not_made_threaded() {
+        let dir = tempfile::tempdir().unwrap();
+        tree(
+            dir.path(),
+            &[
+                ("cgroup.controllers", "cpu memory\n"),
+                ("cgroup.subtree_control", ""),
+                ("cgroup.procs", "1\n"),
+                ("a/cgroup.controllers", "cpu memory\n"),
+                ("a/cgroup.subtree_control", ""),
+                ("a/cgroup.procs", "7\n"),
+            ],
+        );
+        let control = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        let hierarchies = Hierarchies::v2_at(dir.path());
+        tree(dir.path(), &[("a/b/cgroup.procs", "")]);
+        Cgroup::create(&hierarchies, "/a/b").unwrap();
+        assert_eq!(control("a/cgroup.subtree_control"), "");
+        assert_eq!(control("cgroup.subtree_control"), "+cpu +memory", "the real root may have processes");
+        // The root of a container's mount may not.
+        tree(dir.path(), &[("memory.max", ""), ("cgroup.subtree_control", "")]);
+        Cgroup::create(&Hierarchies::v2_at(dir.path()), "/a/b").unwrap();
+        assert_eq!(control("cgroup.subtree_control"), "");
     }
 
     #[test]

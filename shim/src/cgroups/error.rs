@@ -71,16 +71,16 @@ pub enum CgroupError {
         parent.display()
     )]
     HeldBack { field: &'static str, controller: String, parent: PathBuf },
-    /// v2: a cgroup above was made a part of a threaded one.
-    #[error("the cgroup {} is {kind:?}, because one above it is threaded: give a cgroupsPath elsewhere", path.display())]
-    Threaded { path: PathBuf, kind: String },
+    /// v2: below a threaded cgroup there are no processes of their own, only threads of those above.
+    #[error(
+        "{} says {kind:?}, because {} is threaded, so no container can be there: give a cgroupsPath that is not below it",
+        file.display(), above.display()
+    )]
+    Threaded { file: PathBuf, kind: String, above: PathBuf },
     /// A limit this runtime cannot set.
     #[error("the spec's {field} is {value:?}: {remedy}")]
     BadLimit { field: &'static str, value: String, remedy: &'static str },
-    /// v1: libcgroups could not write, or the kernel refused; its message names file and value.
-    #[error("cannot limit the cgroup {path}: {source}")]
-    LimitV1 { path: CgroupPath, source: Box<libcgroups::v1::manager::V1ManagerError> },
-    /// v2: likewise.
+    /// v2: libcgroups could not write, or the kernel refused; its message names file and value.
     #[error("cannot limit the cgroup {path}: {source}")]
     LimitV2 { path: CgroupPath, source: Box<libcgroups::v2::manager::V2ManagerError> },
     /// The file a child joins by cannot be opened.

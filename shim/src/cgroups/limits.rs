@@ -1,19 +1,20 @@
-//! Writing the spec's limits, by libcgroups.
+//! Writing the spec's limits.
 //!
 //! Checked here first, because a limit that is not in force must never look as if it were: is every
-//! controller there that the spec asks for, and is there a limit that libcgroups would pass over?
-//! What it then writes, the kernel accepts or the error names file and value.
+//! controller there that the spec asks for, and is there a limit that would be passed over?
+//! What is then written, the kernel accepts or the error names file and value.
 //!
-//! Why libcgroups, measured on v1 with limits of memory, CPU and pids (median of 100, 2 ms gaps): libcgroups
-//! 0.7 takes 0.45 ms and 574 system calls, nearly all in `Manager::new`, which reads mountinfo twelve times;
-//! `FsManager` of cgroups-rs 0.5.1 takes 0.07 ms and 40. But on v2, where libcgroups has no such
-//! cost, cgroups-rs does not lift a memory limit (`-1`), drops a reservation that has no limit, writes
-//! `memory.swap.max` where the spec says nothing of swap, and knows no `unified`. So the dearer one, and only
-//! when the spec has a limit: plain containers have none.
+//! On v1 by [`v1`], on v2 by libcgroups. libcgroups is not used on v1: its manager reads mountinfo twelve times
+//! (0.45 ms and 574 system calls for limits of memory, CPU and pids), and always writes rules for devices, which
+//! only the host's root may, so that nobody else could have limits. cgroups-rs 0.5.1 is not used on v2: it
+//! does not lift a memory limit (`-1`), drops a reservation that has no limit, writes `memory.swap.max` where
+//! the spec says nothing of swap, and knows no `unified`.
 //!
 //! Device rules are passed over: a container's mounts are all NODEV, so there is no device node to open.
-//! libcgroups adds its default ones on v1, which allow what a new cgroup allows anyway. `kernel` and
-//! `kernelTCP` are passed over like in runc: the kernel has dropped the first, and nobody sends the other.
+//! `kernel` and `kernelTCP` are passed over like in runc: the kernel has dropped the first, and nobody sends
+//! the other.
+
+mod v1;
 
 use super::discover::{Layout, Tree};
 use super::{Cgroup, CgroupError, CgroupPath, Controller, files};
@@ -46,20 +47,6 @@ impl Cgroup {
         if asked.is_empty() && unified.clone().next().is_none() {
             return Ok(());
         }
-        let mut written = without_ignored(resources);
-        if let Layout::V2 { tree, .. } = self.hierarchies.layout()
-            && resources.block_io().as_ref().and_then(LinuxBlockIo::weight).is_some()
-            && files::read(tree, &self.path.file("io.bfq.weight")).is_err()
-        {
-            weigh_without_bfq(&mut written);
-        }
-        let disable_oom_killer = written.memory().as_ref().and_then(LinuxMemory::disable_oom_killer);
-        let options = ControllerOpt {
-            resources: &written,
-            disable_oom_killer: disable_oom_killer.unwrap_or(false),
-            oom_score_adj: None,
-            freezer_state: None,
-        };
         match self.hierarchies.layout() {
             Layout::V1(_) => {
                 refuse_v1(resources)?;
@@ -68,12 +55,7 @@ impl Cgroup {
                         return Err(CgroupError::missing(field, controller, "this machine".to_owned()));
                     }
                 }
-                libcgroups::v1::Manager::new(&PathBuf::from(self.path.to_string()))
-                    .and_then(|manager| manager.apply(&options))
-                    .map_err(|source| CgroupError::LimitV1 {
-                        path: self.path.clone(),
-                        source: Box::new(source),
-                    })
+                self.write_v1(resources)
             }
             Layout::V2 { tree, .. } => {
                 let name = self.path.file("cgroup.controllers");
@@ -94,14 +76,28 @@ impl Cgroup {
                         controller => needs("linux.resources.unified", controller)?,
                     }
                 }
-                libcgroups::v2::manager::Manager::new(tree.point.clone(), PathBuf::from(self.path.relative()))
-                    .and_then(|manager| manager.apply(&options))
-                    .map_err(|source| CgroupError::LimitV2 {
-                        path: self.path.clone(),
-                        source: Box::new(source),
-                    })
+                self.write_v2(tree, resources)
             }
         }
+    }
+
+    fn write_v2(&self, tree: &Tree, resources: &LinuxResources) -> Result<(), CgroupError> {
+        let mut written = without_ignored(resources);
+        if resources.block_io().as_ref().and_then(LinuxBlockIo::weight).is_some()
+            && files::read(tree, &self.path.file("io.bfq.weight")).is_err()
+        {
+            weigh_without_bfq(&mut written);
+        }
+        let disable_oom_killer = written.memory().as_ref().and_then(LinuxMemory::disable_oom_killer);
+        let options = ControllerOpt {
+            resources: &written,
+            disable_oom_killer: disable_oom_killer.unwrap_or(false),
+            oom_score_adj: None,
+            freezer_state: None,
+        };
+        libcgroups::v2::manager::Manager::new(tree.point.clone(), PathBuf::from(self.path.relative()))
+            .and_then(|manager| manager.apply(&options))
+            .map_err(|source| CgroupError::LimitV2 { path: self.path.clone(), source: Box::new(source) })
     }
 }
 
@@ -242,7 +238,7 @@ fn refuse_quota(resources: &LinuxResources) -> Result<(), CgroupError> {
     }
 }
 
-/// Limits that libcgroups or a v1 kernel would pass over or change without a word.
+/// Limits that are not written on v1, or that its kernel changes without a word.
 fn refuse_v1(resources: &LinuxResources) -> Result<(), CgroupError> {
     let bad = |field, value, remedy| Err(CgroupError::BadLimit { field, value, remedy });
     if let Some((key, _)) = resources.unified().iter().flatten().next() {
