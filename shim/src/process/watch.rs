@@ -24,3 +24,12 @@ pub(crate) fn urgent(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: as above.
     unsafe { AsyncFd::register_with_interest(fd, Interest::PRIORITY) }.map_err(io::Error::from)
 }
+
+/// Watches a descriptor until it can be read, and until it can be written.
+///
+/// # Errors
+/// When the kernel or the runtime refuses.
+pub(crate) fn both_ways(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+}

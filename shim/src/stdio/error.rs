@@ -86,15 +86,39 @@ pub enum StdioError {
         /// The scheme.
         scheme: String,
     },
-    /// A terminal.
-    #[error("a terminal is not supported yet; start the container without one")]
-    Terminal,
+    /// No terminal.
+    #[error(
+        "cannot make a terminal with /dev/ptmx: {0}; devpts must be mounted, and kernel.pty.max high enough"
+    )]
+    Terminal(io::Error),
+    /// A terminal without its other side.
+    #[error("cannot open the other side of a terminal: {0}")]
+    OtherSide(io::Error),
+    /// A terminal's stream.
+    #[error("cannot watch a stream of a terminal: {0}")]
+    Watch(io::Error),
+    /// No socket for a terminal.
+    #[error("cannot listen for the OCI runtime's terminal at {}: {source}", path.display())]
+    Console {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing came.
+    #[error("the OCI runtime sent no terminal to {}: {source}", path.display())]
+    NoConsole {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl StdioError {
     /// Whether the caller asked for something that is not there yet, rather than made a mistake.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
-        matches!(self, Self::Scheme { .. } | Self::Terminal)
+        matches!(self, Self::Scheme { .. })
     }
 }

@@ -5,16 +5,15 @@ use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-/// The guest's blocking reader, and the server's writer.
+/// A reader that does not block yet, and the server's writer.
 pub(super) fn input(path: &Path) -> Result<(OwnedFd, OwnedFd), StdioError> {
     // A reader that does not wait for a writer opens at once; then the writer has its peer.
     let reader = end(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
     let writer = end(path, OFlags::WRONLY | OFlags::NONBLOCK)?;
-    block(&reader, path)?;
     Ok((reader, writer))
 }
 
-/// The guest's blocking writer, and the server's reader.
+/// A writer that blocks, and the server's reader.
 pub(super) fn output(path: &Path) -> Result<(OwnedFd, OwnedFd), StdioError> {
     let reader = end(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
     let writer = end(path, OFlags::WRONLY)?;
@@ -32,7 +31,7 @@ fn end(path: &Path, flags: OFlags) -> Result<OwnedFd, StdioError> {
 }
 
 /// Makes reads wait.
-fn block(fd: &OwnedFd, path: &Path) -> Result<(), StdioError> {
+pub(super) fn block(fd: &OwnedFd, path: &Path) -> Result<(), StdioError> {
     let failed = |errno: rustix::io::Errno| StdioError::Open { path: path.to_owned(), source: errno.into() };
     let flags = fcntl_getfl(fd).map_err(failed)?;
     fcntl_setfl(fd, flags - OFlags::NONBLOCK).map_err(failed)

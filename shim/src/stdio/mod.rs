@@ -1,4 +1,4 @@
-//! A process' three streams, opened so that nothing ever passes through this server.
+//! A process' three streams. Without a terminal nothing ever passes through this server:
 //!
 //! ```text
 //!   client ──write──▶ FIFO ──read──▶ guest's 0      the server keeps a writer until CloseIO: only then EOF
@@ -11,24 +11,38 @@
 //! The guest's own ends block, so a slow reader slows the guest down and never gives it EAGAIN. Opening
 //! blocks never: the server's end comes first, and then the other side has its peer.
 //!
+//! With a terminal the same streams end here, and the server copies between them and the terminal: see [`terminal`].
+//! It is made here ([`Stdio::open`]), or by an OCI runtime that sends it ([`Stdio::expect`], [`ConsoleSocket`],
+//! [`Stdio::adopt`]).
+//!
+//! ```text
+//!   open ─▶ ready ─▶ child_fds, release_child_ends ─▶ resize, close_stdin ─▶ finish ─▶ Tail::stop
+//!           logger    the process is born              while it lives         it ended   Delete
+//! ```
+//!
 //! The guest's ends are the server's only until the process is born ([`Stdio::release_child_ends`]). So the
-//! client sees the end of the output when the process ends; the rest goes with [`Stdio`], at process exit,
-//! because the client waits for that end before it calls Delete. A logger stays until then ([`Stdio::into_logger`]).
+//! client sees the end of the output when the process ends; the rest goes with [`Stdio::finish`], at process exit,
+//! because the client waits for that end before it calls Delete. What was written last is in the [`Tail`]: a
+//! terminal's client and a logger may read on until [`Tail::stop`] is over. Neither keeps the exit waiting.
 
+mod console;
+mod direct;
 mod error;
 mod fifo;
 mod logger;
+mod tail;
 mod target;
+mod terminal;
 
+pub use console::ConsoleSocket;
 pub use error::StdioError;
 pub use logger::{Logger, Owner};
+pub use tail::Tail;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use direct::Ends;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
-use target::Target;
+use terminal::{Streams, Terminal};
 
 /// The streams as containerd asks for them: paths or URIs, empty for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,57 +51,75 @@ pub struct Request {
     pub stdin: String,
     /// Where the output goes.
     pub stdout: String,
-    /// Where the error output goes.
+    /// Where the error output goes; a terminal has none.
     pub stderr: String,
     /// Whether the process gets a terminal.
     pub terminal: bool,
 }
 
-/// The streams of one process.
+/// The streams of one process. Dropped, all of it is closed, and a logger is killed.
 #[derive(Debug)]
 pub struct Stdio {
     /// What the process is born with, until it is born.
     child: Option<[OwnedFd; 3]>,
     /// Keeps the guest's input from ending.
     stdin_writer: Option<OwnedFd>,
-    /// Keep the guest's output from breaking.
-    _readers: [Option<OwnedFd>; 2],
+    /// What stands between the guest's output and its end.
+    way: Way,
     /// Takes the guest's output.
     logger: Option<Logger>,
 }
 
+/// How the output goes.
+#[derive(Debug)]
+enum Way {
+    /// By itself. These keep FIFOs from breaking.
+    Direct { _readers: [Option<OwnedFd>; 2] },
+    /// Through a terminal that is still to come.
+    Expected(Streams),
+    /// Through a terminal.
+    Terminal(Terminal),
+}
+
 impl Stdio {
-    /// Opens all streams. A logger is started, but [not ready](Self::ready) yet.
+    /// Opens all streams, and makes the terminal. A logger is started, but [not ready](Self::ready) yet.
     ///
     /// # Errors
     /// When a path cannot be opened, is not a FIFO where one is needed, or asks for what is not supported; when a
-    /// logger cannot be run.
+    /// logger cannot be run, or no terminal is to be had.
     pub fn open(request: &Request, owner: Owner<'_>) -> Result<Self, StdioError> {
+        let mut stdio = Self::expect(request, owner)?;
         if request.terminal {
-            return Err(StdioError::Terminal);
+            let master = terminal::open()?;
+            stdio.child = Some(terminal::ends(&master)?);
+            stdio.adopt(master)?;
         }
-        let (stdin, stdin_writer) = input(&request.stdin)?;
-        let mut opened = Self { child: None, stdin_writer, _readers: [None, None], logger: None };
-        let (stdout, stderr) = match Target::parse(&request.stdout)? {
-            Target::Logger(program) => {
-                let (logger, [stdout, stderr]) = Logger::start(program, owner)?;
-                opened.logger = Some(logger);
-                (stdout, stderr)
-            }
-            Target::File(path) => {
-                let stdout = append(&path)?;
-                let stderr = stdout.try_clone().map_err(|source| StdioError::Open { path, source })?;
-                (stdout, stderr)
-            }
-            target => {
-                let (stdout, stdout_reader) = output(target)?;
-                let (stderr, stderr_reader) = output(Target::parse(&request.stderr)?)?;
-                opened._readers = [stdout_reader, stderr_reader];
-                (stdout, stderr)
-            }
-        };
-        opened.child = Some([stdin, stdout, stderr]);
-        Ok(opened)
+        Ok(stdio)
+    }
+
+    /// [Opens](Self::open) all streams but the terminal, for a process whose terminal somebody else makes, and
+    /// puts in its place; [`Stdio::adopt`] follows.
+    ///
+    /// # Errors
+    /// As for [`Stdio::open`].
+    pub fn expect(request: &Request, owner: Owner<'_>) -> Result<Self, StdioError> {
+        if request.terminal {
+            let (streams, stdin_writer, logger) = terminal::streams(request, owner)?;
+            return Ok(Self { child: None, stdin_writer, way: Way::Expected(streams), logger });
+        }
+        let Ends { child, stdin_writer, readers, logger } = direct::open(request, owner)?;
+        Ok(Self { child: Some(child), stdin_writer, way: Way::Direct { _readers: readers }, logger })
+    }
+
+    /// Begins to copy between the streams and the terminal with this master.
+    ///
+    /// # Errors
+    /// When it is no such thing, or cannot be watched. If no terminal is expected it is only closed.
+    pub fn adopt(&mut self, master: OwnedFd) -> Result<(), StdioError> {
+        if let Way::Expected(streams) = &mut self.way {
+            self.way = Way::Terminal(Terminal::new(master, std::mem::take(streams))?);
+        }
+        Ok(())
     }
 
     /// Waits until the logger, if there is one, takes the output.
@@ -101,13 +133,8 @@ impl Stdio {
         }
     }
 
-    /// Closes everything here; gives the logger, which may have to read on.
-    #[must_use]
-    pub fn into_logger(self) -> Option<Logger> {
-        self.logger
-    }
-
-    /// The process' ends; once they are released, the server's own streams, which are `/dev/null`.
+    /// The process' ends; where there are none (released, or a terminal that somebody else puts in place), the
+    /// server's own streams, which are `/dev/null`.
     #[must_use]
     pub fn child_fds(&self) -> [BorrowedFd<'_>; 3] {
         match &self.child {
@@ -121,54 +148,41 @@ impl Stdio {
         self.child = None;
     }
 
+    /// Makes the terminal as large as the client's window; nothing without one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn resize(&self, width: u16, height: u16) -> io::Result<()> {
+        match &self.way {
+            Way::Terminal(terminal) => terminal.resize(width, height),
+            Way::Direct { .. } | Way::Expected(_) => Ok(()),
+        }
+    }
+
     /// Lets the input end once the client has closed its side too.
     pub fn close_stdin(&mut self) {
         self.stdin_writer = None;
+    }
+
+    /// The process has ended: closes everything here that its last output does not need.
+    #[must_use]
+    pub fn finish(self) -> Tail {
+        let terminal = match self.way {
+            Way::Terminal(terminal) => Some(terminal.drain()),
+            Way::Direct { .. } | Way::Expected(_) => None,
+        };
+        Tail::new(terminal, self.logger)
+    }
+
+    /// Closes everything here; gives the logger, which may have to read on.
+    #[must_use]
+    pub fn into_logger(self) -> Option<Logger> {
+        self.logger
     }
 }
 
 fn own_streams() -> [BorrowedFd<'static>; 3] {
     [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
-}
-
-/// The guest's input, and the server's own writer of it.
-fn input(address: &str) -> Result<(OwnedFd, Option<OwnedFd>), StdioError> {
-    match Target::parse(address)? {
-        Target::Null => Ok((null()?, None)),
-        Target::Fifo(path) => {
-            let (reader, writer) = fifo::input(&path)?;
-            Ok((reader, Some(writer)))
-        }
-        Target::File(path) => Err(StdioError::InputFile { path }),
-        Target::Logger(program) => Err(StdioError::InputLogger { path: program.path }),
-    }
-}
-
-/// The guest's output, and the server's own reader of it.
-fn output(target: Target) -> Result<(OwnedFd, Option<OwnedFd>), StdioError> {
-    match target {
-        Target::Null => Ok((null()?, None)),
-        Target::Fifo(path) => {
-            let (writer, reader) = fifo::output(&path)?;
-            Ok((writer, Some(reader)))
-        }
-        Target::File(path) => Ok((append(&path)?, None)),
-        Target::Logger(program) => Err(StdioError::StderrLogger { path: program.path }),
-    }
-}
-
-fn null() -> Result<OwnedFd, StdioError> {
-    let opened = OpenOptions::new().read(true).write(true).open("/dev/null");
-    opened.map(File::into).map_err(|source| StdioError::Open { path: "/dev/null".into(), source })
-}
-
-fn append(path: &Path) -> Result<OwnedFd, StdioError> {
-    let failed = |source: io::Error| StdioError::Open { path: path.to_owned(), source };
-    if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(failed)?;
-    }
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.map(File::into).map_err(failed)
 }
 
 #[cfg(test)]

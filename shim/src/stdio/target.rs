@@ -20,6 +20,16 @@ pub(super) enum Target {
 }
 
 impl Target {
+    /// Reads the address of an input, which is a FIFO or nothing.
+    pub(super) fn input(address: &str) -> Result<Option<PathBuf>, StdioError> {
+        match Self::parse(address)? {
+            Self::Null => Ok(None),
+            Self::Fifo(path) => Ok(Some(path)),
+            Self::File(path) => Err(StdioError::InputFile { path }),
+            Self::Logger(program) => Err(StdioError::InputLogger { path: program.path }),
+        }
+    }
+
     /// Reads an address: empty, a plain path, or a URI. Only a URI is percent-encoded.
     pub(super) fn parse(address: &str) -> Result<Self, StdioError> {
         if address.is_empty() {

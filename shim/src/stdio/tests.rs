@@ -2,6 +2,7 @@ use super::*;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use rustix::fs::{OFlags, fcntl_getfl};
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::{Duration, Instant};
@@ -158,7 +159,6 @@ fn mistakes_are_named() {
             Request { stdout: "binary:///logger?a=%".to_owned(), ..request.clone() },
             "\"a=%\" of the logger /logger",
         ),
-        (Request { terminal: true, ..request.clone() }, "a terminal is not supported yet"),
     ] {
         let error = Stdio::open(&request, OWNER).expect_err(message);
         assert!(error.to_string().contains(message), "{error}");
