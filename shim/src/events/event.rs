@@ -52,6 +52,32 @@ pub enum Event {
         /// When.
         exited_at: SystemTime,
     },
+    /// A further process was asked for.
+    ExecAdded {
+        /// The container's id.
+        id: String,
+        /// The process' id.
+        exec_id: String,
+    },
+    /// A further process began.
+    ExecStarted {
+        /// The container's id.
+        id: String,
+        /// The process' id.
+        exec_id: String,
+        /// The process.
+        pid: u32,
+    },
+    /// All processes were frozen.
+    TaskPaused {
+        /// The container's id.
+        id: String,
+    },
+    /// They go on.
+    TaskResumed {
+        /// The container's id.
+        id: String,
+    },
     /// Memory ran out.
     TaskOom {
         /// The container's id.

@@ -155,6 +155,36 @@ fn encode(event: &Event) -> Result<(&'static str, &'static str, Vec<u8>), Protob
             };
             (topics::TASK_DELETE_EVENT_TOPIC, "containerd.events.TaskDelete", message.write_to_bytes()?)
         }
+        Event::ExecAdded { id, exec_id } => {
+            let message = events::TaskExecAdded {
+                container_id: id.clone(),
+                exec_id: exec_id.clone(),
+                ..events::TaskExecAdded::default()
+            };
+            (
+                topics::TASK_EXEC_ADDED_EVENT_TOPIC,
+                "containerd.events.TaskExecAdded",
+                message.write_to_bytes()?,
+            )
+        }
+        Event::ExecStarted { id, exec_id, pid } => {
+            let message = events::TaskExecStarted {
+                container_id: id.clone(),
+                exec_id: exec_id.clone(),
+                pid: *pid,
+                ..events::TaskExecStarted::default()
+            };
+            let (topic, name) = (topics::TASK_EXEC_STARTED_EVENT_TOPIC, "containerd.events.TaskExecStarted");
+            (topic, name, message.write_to_bytes()?)
+        }
+        Event::TaskPaused { id } => {
+            let message = events::TaskPaused { container_id: id.clone(), ..events::TaskPaused::default() };
+            (topics::TASK_PAUSED_EVENT_TOPIC, "containerd.events.TaskPaused", message.write_to_bytes()?)
+        }
+        Event::TaskResumed { id } => {
+            let message = events::TaskResumed { container_id: id.clone(), ..events::TaskResumed::default() };
+            (topics::TASK_RESUMED_EVENT_TOPIC, "containerd.events.TaskResumed", message.write_to_bytes()?)
+        }
         Event::TaskOom { id } => {
             let message = events::TaskOOM { container_id: id.clone(), ..events::TaskOOM::default() };
             (topics::TASK_OOM_EVENT_TOPIC, "containerd.events.TaskOOM", message.write_to_bytes()?)
@@ -190,6 +220,14 @@ mod tests {
                 "TaskExit",
             ),
             (Event::TaskDelete { id: id(), pid: 1, status: 3, exited_at: now }, "delete", "TaskDelete"),
+            (Event::ExecAdded { id: id(), exec_id: "e".to_owned() }, "exec-added", "TaskExecAdded"),
+            (
+                Event::ExecStarted { id: id(), exec_id: "e".to_owned(), pid: 1 },
+                "exec-started",
+                "TaskExecStarted",
+            ),
+            (Event::TaskPaused { id: id() }, "paused", "TaskPaused"),
+            (Event::TaskResumed { id: id() }, "resumed", "TaskResumed"),
             (Event::TaskOom { id: id() }, "oom", "TaskOOM"),
         ];
         for (event, topic, name) in table {

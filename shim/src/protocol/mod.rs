@@ -24,4 +24,5 @@ mod process;
 pub mod serve;
 mod socket;
 pub mod start;
+mod status;
 pub mod task;

@@ -2,22 +2,24 @@
 //!
 //! v2 and v3 of the service differ in the package's name only, so this one object serves both. A call
 //! that is not served answers Unimplemented (12), but never Create: containerd 2.3 would take us for an older shim
-//! and ask again. Which error becomes which code is decided in [`status`], and nowhere else.
+//! and ask again. Which error becomes which code is decided in [`status`](super::status), and nowhere else.
 
 use super::expected::Expected;
+use super::status::{rpc, status};
 use super::{metrics, options};
-use crate::cgroups::CgroupError;
 use crate::stdio;
-use crate::task::{CreateRequest, Exit, HandlerOptions, RootMount, Status, TaskError, Tasks};
+use crate::task::{CreateRequest, ExecRequest, Exit, HandlerOptions, Listed, RootMount, Status, Tasks};
 use async_trait::async_trait;
 use containerd_shim_protos::api;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use containerd_shim_protos::protobuf::well_known_types::empty::Empty;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
-use containerd_shim_protos::protobuf::{EnumOrUnknown, MessageField};
+use containerd_shim_protos::protobuf::{
+    CodedOutputStream, EnumOrUnknown, Error as ProtobufError, MessageField,
+};
 use containerd_shim_protos::shim_async::Task;
 use containerd_shim_protos::ttrpc::r#async::TtrpcContext;
-use containerd_shim_protos::ttrpc::{self, Code, get_status};
+use containerd_shim_protos::ttrpc::{self, Code};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,14 +74,12 @@ impl Task for TaskService {
     }
 
     async fn start(&self, _: &TtrpcContext, request: api::StartRequest) -> ttrpc::Result<api::StartResponse> {
-        no_exec(&request.id, &request.exec_id)?;
-        let pid = self.tasks.start(&request.id).await.map_err(status)?;
+        let pid = self.tasks.start(&request.id, &request.exec_id).await.map_err(status)?;
         Ok(api::StartResponse { pid, ..Default::default() })
     }
 
     async fn state(&self, _: &TtrpcContext, request: api::StateRequest) -> ttrpc::Result<api::StateResponse> {
-        no_exec(&request.id, &request.exec_id)?;
-        let state = self.tasks.state(&request.id).await.map_err(status)?;
+        let state = self.tasks.state(&request.id, &request.exec_id).await.map_err(status)?;
         let mut response = api::StateResponse {
             id: request.id,
             bundle: state.bundle.display().to_string(),
@@ -99,15 +99,18 @@ impl Task for TaskService {
     }
 
     async fn wait(&self, _: &TtrpcContext, request: api::WaitRequest) -> ttrpc::Result<api::WaitResponse> {
-        no_exec(&request.id, &request.exec_id)?;
-        let Exit { status: exit_status, at, .. } = self.tasks.wait(&request.id).await.map_err(status)?;
+        let Exit { status: exit_status, at, .. } =
+            self.tasks.wait(&request.id, &request.exec_id).await.map_err(status)?;
         Ok(api::WaitResponse { exit_status, exited_at: timestamp(at), ..Default::default() })
     }
 
     async fn kill(&self, _: &TtrpcContext, request: api::KillRequest) -> ttrpc::Result<Empty> {
-        no_exec(&request.id, &request.exec_id)?;
         let signal = i32::try_from(request.signal).unwrap_or(i32::MAX);
-        self.tasks.kill(&request.id, signal).await.map_err(status)?;
+        let killed = match request.all {
+            true => self.tasks.kill_all(&request.id, signal).await,
+            false => self.tasks.kill(&request.id, &request.exec_id, signal).await,
+        };
+        killed.map_err(status)?;
         Ok(Empty::new())
     }
 
@@ -116,8 +119,7 @@ impl Task for TaskService {
         _: &TtrpcContext,
         request: api::DeleteRequest,
     ) -> ttrpc::Result<api::DeleteResponse> {
-        no_exec(&request.id, &request.exec_id)?;
-        let (pid, exit) = self.tasks.delete(&request.id).await.map_err(status)?;
+        let (pid, exit) = self.tasks.delete(&request.id, &request.exec_id).await.map_err(status)?;
         Ok(api::DeleteResponse {
             pid,
             exit_status: exit.status,
@@ -128,7 +130,7 @@ impl Task for TaskService {
 
     async fn pids(&self, _: &TtrpcContext, request: api::PidsRequest) -> ttrpc::Result<api::PidsResponse> {
         let pids = self.tasks.pids(&request.id).await.map_err(status)?;
-        let processes = pids.into_iter().map(|pid| api::ProcessInfo { pid, ..Default::default() }).collect();
+        let processes = pids.into_iter().map(listed).collect::<ttrpc::Result<_>>()?;
         Ok(api::PidsResponse { processes, ..Default::default() })
     }
 
@@ -139,9 +141,8 @@ impl Task for TaskService {
     }
 
     async fn close_io(&self, _: &TtrpcContext, request: api::CloseIORequest) -> ttrpc::Result<Empty> {
-        no_exec(&request.id, &request.exec_id)?;
         if request.stdin {
-            self.tasks.close_stdin(&request.id).await.map_err(status)?;
+            self.tasks.close_stdin(&request.id, &request.exec_id).await.map_err(status)?;
         }
         Ok(Empty::new())
     }
@@ -152,7 +153,7 @@ impl Task for TaskService {
         _: &TtrpcContext,
         request: api::ConnectRequest,
     ) -> ttrpc::Result<api::ConnectResponse> {
-        let task_pid = self.tasks.state(&request.id).await.map_or(0, |state| state.pid);
+        let task_pid = self.tasks.state(&request.id, "").await.map_or(0, |state| state.pid);
         Ok(api::ConnectResponse { shim_pid: std::process::id(), task_pid, ..Default::default() })
     }
 
@@ -164,83 +165,66 @@ impl Task for TaskService {
         Ok(Empty::new())
     }
 
-    async fn pause(&self, _: &TtrpcContext, _: api::PauseRequest) -> ttrpc::Result<Empty> {
-        Err(unimplemented("pause"))
+    async fn pause(&self, _: &TtrpcContext, request: api::PauseRequest) -> ttrpc::Result<Empty> {
+        self.tasks.pause(&request.id).await.map_err(status)?;
+        Ok(Empty::new())
     }
 
-    async fn resume(&self, _: &TtrpcContext, _: api::ResumeRequest) -> ttrpc::Result<Empty> {
-        Err(unimplemented("resume"))
+    async fn resume(&self, _: &TtrpcContext, request: api::ResumeRequest) -> ttrpc::Result<Empty> {
+        self.tasks.resume(&request.id).await.map_err(status)?;
+        Ok(Empty::new())
     }
 
     async fn checkpoint(&self, _: &TtrpcContext, _: api::CheckpointTaskRequest) -> ttrpc::Result<Empty> {
-        Err(unimplemented("checkpoint"))
+        Err(rpc(Code::UNIMPLEMENTED, "a checkpoint of a Wasm container cannot be made"))
     }
 
-    async fn exec(&self, _: &TtrpcContext, _: api::ExecProcessRequest) -> ttrpc::Result<Empty> {
-        Err(unimplemented("exec"))
+    async fn exec(&self, _: &TtrpcContext, request: api::ExecProcessRequest) -> ttrpc::Result<Empty> {
+        let exec = ExecRequest {
+            exec_id: request.exec_id,
+            process: request.spec.into_option().map(|any| any.value).unwrap_or_default(),
+            stdio: stdio::Request {
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+                terminal: request.terminal,
+            },
+        };
+        self.tasks.exec(&request.id, exec).await.map_err(status)?;
+        Ok(Empty::new())
     }
 
-    async fn resize_pty(&self, _: &TtrpcContext, _: api::ResizePtyRequest) -> ttrpc::Result<Empty> {
-        Err(unimplemented("resizing a terminal"))
+    async fn resize_pty(&self, _: &TtrpcContext, request: api::ResizePtyRequest) -> ttrpc::Result<Empty> {
+        // A terminal counts in 16 bits.
+        let short = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+        let size = (short(request.width), short(request.height));
+        self.tasks.resize(&request.id, &request.exec_id, size).await.map_err(status)?;
+        Ok(Empty::new())
     }
 
-    async fn update(&self, _: &TtrpcContext, _: api::UpdateTaskRequest) -> ttrpc::Result<Empty> {
-        Err(unimplemented("update"))
+    async fn update(&self, _: &TtrpcContext, request: api::UpdateTaskRequest) -> ttrpc::Result<Empty> {
+        let resources = request.resources.into_option().map(|any| any.value).unwrap_or_default();
+        self.tasks.update(&request.id, &resources).await.map_err(status)?;
+        Ok(Empty::new())
     }
 }
 
-/// The one place where an error gets its ttrpc code.
-fn status(error: TaskError) -> ttrpc::Error {
-    let code = match &error {
-        TaskError::NoSuchTask { .. } | TaskError::NoSuchExec { .. } | TaskError::NoProcess { .. } => {
-            Code::NOT_FOUND
-        }
-        TaskError::Exists { .. } => Code::ALREADY_EXISTS,
-        TaskError::AlreadyStarted { .. } | TaskError::Ended { .. } | TaskError::NotStopped { .. } => {
-            Code::FAILED_PRECONDITION
-        }
-        TaskError::Cgroup { source: CgroupError::Gone { .. }, .. } => Code::NOT_FOUND,
-        TaskError::Signal { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
-            Code::INVALID_ARGUMENT
-        }
-        TaskError::Create(failure) if failure.unsupported() => Code::FAILED_PRECONDITION,
-        TaskError::Host { .. } => Code::FAILED_PRECONDITION,
-        TaskError::Create(_)
-        | TaskError::Start { .. }
-        | TaskError::Signal { .. }
-        | TaskError::Cgroup { .. } => Code::UNKNOWN,
-    };
-    rpc(code, chain(&error))
-}
-
-/// An error with its causes in one line: it is all that `kubectl describe` and `docker run` will show.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-fn rpc(code: Code, message: impl ToString) -> ttrpc::Error {
-    ttrpc::Error::RpcStatus(get_status(code, message))
-}
-
-fn unimplemented(what: &str) -> ttrpc::Error {
-    rpc(Code::UNIMPLEMENTED, format!("{what} is not supported by this version of Pinnace"))
-}
-
-/// There are no execs, so none can be found.
-fn no_exec(id: &str, exec_id: &str) -> ttrpc::Result<()> {
-    if exec_id.is_empty() {
-        return Ok(());
-    }
-    Err(status(TaskError::NoSuchExec { id: id.to_owned(), exec_id: exec_id.to_owned() }))
+/// A process of a container, with its exec id as containerd's own shim gives it (`containerd.runc.v1`, oci.proto;
+/// one field, so it is written by hand).
+fn listed(process: Listed) -> ttrpc::Result<api::ProcessInfo> {
+    let details = process.exec_id.map(|exec_id| {
+        let mut value = Vec::new();
+        let mut stream = CodedOutputStream::vec(&mut value);
+        stream.write_string(1, &exec_id).and_then(|()| stream.flush())?;
+        drop(stream);
+        Ok(Any { type_url: "containerd.runc.v1.ProcessDetails".to_owned(), value, ..Any::default() })
+    });
+    let encoded = |error: ProtobufError| rpc(Code::INTERNAL, error);
+    Ok(api::ProcessInfo {
+        pid: process.pid,
+        info: details.transpose().map_err(encoded)?.into(),
+        ..Default::default()
+    })
 }
 
 fn root_mount(mount: api::Mount) -> RootMount {
@@ -251,6 +235,8 @@ fn name(status: Status) -> api::Status {
     match status {
         Status::Created => api::Status::CREATED,
         Status::Running => api::Status::RUNNING,
+        Status::Pausing => api::Status::PAUSING,
+        Status::Paused => api::Status::PAUSED,
         Status::Stopped => api::Status::STOPPED,
     }
 }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 /// An engine that did not become ready.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub enum EngineError {
 
 /// The descriptors of an engine process: gathered with the numbers they will have.
 #[derive(Debug)]
-pub struct Descriptors<'a> {
+pub(super) struct Descriptors<'a> {
     list: Vec<(BorrowedFd<'a>, Fd)>,
     next: Fd,
 }
@@ -59,12 +60,12 @@ pub struct Descriptors<'a> {
 impl<'a> Descriptors<'a> {
     /// Starts with the three streams.
     #[must_use]
-    pub fn new(stdio: [BorrowedFd<'a>; 3]) -> Self {
+    pub(super) fn new(stdio: [BorrowedFd<'a>; 3]) -> Self {
         Self { list: stdio.into_iter().zip(0..).collect(), next: fds::FIRST_FREE }
     }
 
     /// Adds one and says its number.
-    pub fn add(&mut self, fd: BorrowedFd<'a>) -> Fd {
+    pub(super) fn add(&mut self, fd: BorrowedFd<'a>) -> Fd {
         let number = self.next;
         self.next += 1;
         self.list.push((fd, number));
@@ -74,7 +75,7 @@ impl<'a> Descriptors<'a> {
 
 /// What a container's process is born with, beside its plan.
 #[derive(Debug)]
-pub struct Launch<'a> {
+pub(super) struct Launch<'a> {
     /// The engine program.
     pub program: BorrowedFd<'a>,
     /// Its name, as process lists show it before the guest's arguments.
@@ -89,12 +90,11 @@ pub struct Launch<'a> {
 
 /// A born engine process.
 #[derive(Debug)]
-pub struct Engine {
-    /// Its pid in the host's pid namespace.
-    pub pid: i32,
+pub(super) struct Engine {
+    /// The process.
+    pub process: Arc<Process>,
     /// The server's end of its control socket.
     pub control: Control,
-    process: Process,
 }
 
 impl Engine {
@@ -102,7 +102,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it cannot be born, refuses its plan, or dies; it is gone then.
-    pub async fn launch(launch: Launch<'_>, plan: &Plan) -> Result<Self, EngineError> {
+    pub(super) async fn launch(launch: Launch<'_>, plan: &Plan) -> Result<Self, EngineError> {
         let sealed =
             pinnace_spawn::sealed("pinnace-plan", &pinnace_plan::encode(plan)?).map_err(EngineError::Plan)?;
         let (control, theirs) = Control::pair()?;
@@ -122,7 +122,7 @@ impl Engine {
         drop(theirs);
         let pidfd = child.pidfd.try_clone().map_err(EngineError::Watch)?;
         let process = Process::watch(child.pid, pidfd).map_err(EngineError::Watch)?;
-        let engine = Self { pid: child.pid, control, process };
+        let engine = Self { process: Arc::new(process), control };
         match engine.ready(&mut child).await {
             Ok(()) => Ok(engine),
             Err(error) => {
@@ -139,7 +139,7 @@ impl Engine {
     async fn ready(&self, child: &mut Child) -> Result<(), Option<EngineError>> {
         match self.control.receive::<Report>().await {
             Ok(Some(Report::Ready { warnings })) => {
-                warnings.iter().for_each(|warning| log::warn!("engine {}: {warning}", self.pid));
+                warnings.iter().for_each(|warning| log::warn!("engine {}: {warning}", self.process.pid));
                 Ok(())
             }
             Ok(Some(Report::Failed(Failure { message }))) => Err(Some(EngineError::Refused(message))),
@@ -150,23 +150,10 @@ impl Engine {
     }
 
     /// Ends a process that must not outlive the failure that is about to be told, and gives its status.
-    pub async fn discard(&self) -> u32 {
-        if let Err(error) = self.signal(Signal::KILL.as_raw()) {
-            log::debug!("engine {} is gone already: {error}", self.pid);
+    pub(super) async fn discard(&self) -> u32 {
+        if let Err(error) = self.process.signal(Signal::KILL.as_raw()) {
+            log::debug!("engine {} is gone already: {error}", self.process.pid);
         }
-        self.ended().await
-    }
-
-    /// Signals the process; by its descriptor, so never a stranger with the same pid.
-    ///
-    /// # Errors
-    /// `ESRCH` once it has been reaped; `EINVAL` for a number that is no signal.
-    pub fn signal(&self, signal: i32) -> io::Result<()> {
-        self.process.signal(signal)
-    }
-
-    /// Waits until the process has ended, reaps it, and gives its status: 0 to 255, or 128 + n.
-    pub async fn ended(&self) -> u32 {
         self.process.ended().await
     }
 }

@@ -52,6 +52,9 @@ pub enum SpawnFailure {
     /// Its process.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A further process of it.
+    #[error("exec into a Wasm container is not supported by this version of Pinnace")]
+    NoExec,
 }
 
 impl SpawnFailure {

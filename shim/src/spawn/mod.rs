@@ -26,18 +26,21 @@ mod module;
 mod mounts;
 mod namespaces;
 mod root;
+mod runner;
 mod user;
 mod walls;
 
 pub use bundle::{Bundle, BundleError};
-pub use engine::{Engine, EngineError};
+pub use control::Control;
+pub use engine::EngineError;
 pub use error::SpawnFailure;
 pub use host::{Host, HostError};
+pub use runner::{Born, Runner, Spawned, Within};
 
 use crate::cgroups::{self, Cgroup, CgroupError, Join, default_path};
 use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
-use engine::{Descriptors, Launch};
+use engine::{Descriptors, Engine, Launch};
 use mounts::Placed;
 use namespaces::Namespaces;
 use oci_spec::runtime::{LinuxResources, Spec};
@@ -45,17 +48,6 @@ use pinnace_plan::{Mount, Plan};
 use pinnace_spawn::Placeholder;
 use std::os::fd::{AsFd, OwnedFd};
 use user::Users;
-
-/// A container that waits for Go.
-#[derive(Debug)]
-pub struct Born {
-    /// Its process.
-    pub engine: Engine,
-    /// Its streams.
-    pub stdio: Stdio,
-    /// Its cgroup.
-    pub cgroup: Cgroup,
-}
 
 /// Makes a container.
 ///
@@ -120,9 +112,10 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         }
     };
     place.stdio.release_child_ends();
-    host.adjust_oom_score(engine.pid, process.oom_score_adj());
-    let settled = match bundle.note_pid(engine.pid) {
-        Ok(()) => place.cgroup.settle(engine.pid).await.map_err(SpawnFailure::from),
+    let pid = engine.process.pid;
+    host.adjust_oom_score(pid, process.oom_score_adj());
+    let settled = match bundle.note_pid(pid) {
+        Ok(()) => place.cgroup.settle(pid).await.map_err(SpawnFailure::from),
         Err(error) => Err(error.into()),
     };
     if let Err(error) = settled {
@@ -130,7 +123,8 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         place.cgroup.stop().await;
         return Err(error);
     }
-    Ok(Born { engine, stdio: place.stdio, cgroup: place.cgroup.keep() })
+    let init = Spawned::new(engine, place.stdio);
+    Ok(Born { init, cgroup: place.cgroup.keep(), runner: Runner::Engine })
 }
 
 /// Where a container's process will be, made before it is known what it runs.

@@ -1,95 +1,89 @@
-//! One container's owner: it takes calls, hears the engine, sees the process end, and carries out what
-//! [`state`](super::state) decides.
+//! One container's owner: it takes calls, hears of its processes, and has [`state`](super::state) decide.
+//!
+//! ```text
+//!   calls ──▶ ┌───────┐ ──step──▶ effects ──▶ carried out in order (effects.rs)
+//!   news  ──▶ │ actor │             └ what takes time is a task of its own, and its end is news
+//!             └───────┘
+//! ```
+//!
+//! So no call ever waits for another: a container that is being frozen can be killed, one whose exec is being
+//! compiled can be deleted.
 
-use super::error::TaskError;
+use super::call::{Answer, Call, reply};
+use super::error::{Of, TaskError, chain};
+use super::keeper::{News, Teller};
+use super::member::Member;
 use super::registry::Forget;
-use super::request::{Exit, Snapshot};
-use super::state::{Effect, Input, State, step};
+use super::request::{ExecRequest, Exit, HandlerOptions, Listed, Snapshot};
+use super::state::{Effect, Input, Life, Who};
 use crate::cgroups::{Cgroup, Stats};
-use crate::events::{Event, Publisher};
-use crate::spawn::Engine;
-use crate::stdio::{self, Logger, Stdio};
-use pinnace_plan::{Command, ExitCause, Report};
+use crate::events::Publisher;
+use crate::spawn::{Host, Runner, Spawned};
+use crate::stdio;
+use oci_spec::runtime::LinuxResources;
+use pinnace_plan::ExitCause;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::sync::{mpsc, oneshot};
-
-/// The answer to a call.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, TaskError>>;
-
-/// A call to one container.
-#[derive(Debug)]
-pub(super) enum Call {
-    Start(Answer<u32>),
-    State(Answer<Snapshot>),
-    Wait(Answer<Exit>),
-    Kill(i32, Answer<()>),
-    Delete(Answer<(u32, Exit)>),
-    Pids(Answer<Vec<u32>>),
-    Stats(Answer<Stats>),
-    CloseStdin(Answer<()>),
-}
+use tokio::sync::mpsc;
 
 /// What one container is made of.
 #[derive(Debug)]
 pub(super) struct Container {
     pub(super) id: String,
     pub(super) bundle: PathBuf,
-    pub(super) streams: stdio::Request,
-    pub(super) stdio: Option<Stdio>,
-    pub(super) engine: Engine,
+    pub(super) options: HandlerOptions,
     pub(super) cgroup: Cgroup,
+    pub(super) runner: Runner,
 }
 
 /// A container, its state, and who waits for what.
 #[derive(Debug)]
 pub(super) struct Actor {
-    container: Container,
-    events: Publisher,
-    forget: Forget,
-    state: State,
-    cause: Option<ExitCause>,
-    start: Option<Answer<u32>>,
-    delete: Option<Answer<(u32, Exit)>>,
-    waits: Vec<Answer<Exit>>,
-    /// Reads what the process wrote last.
-    logger: Option<Logger>,
-    /// Closed once the logger is gone.
-    stopping: Option<oneshot::Receiver<()>>,
+    pub(super) container: Container,
+    pub(super) host: Arc<Host>,
+    pub(super) events: Publisher,
+    pub(super) forget: Forget,
+    pub(super) init: Member,
+    pub(super) execs: BTreeMap<String, Member>,
+    /// Of Pause or Resume: only one of them is under way at a time.
+    pub(super) freezer: Option<Answer<()>>,
+    life: Life,
+    tell: mpsc::Sender<(Who, News)>,
+    news: mpsc::Receiver<(Who, News)>,
     /// What the cgroup counted last: a scope is gone soon after its process.
     counted: Option<Stats>,
+    /// Kills by the kernel's OOM killer that are accounted for.
+    oom_kills: u64,
 }
 
+/// How much news may wait. Who tells it waits too, and loses nothing.
+const NEWS: usize = 8;
+
+/// The status of a death by SIGKILL.
+const KILLED: u32 = 137;
+
 impl Actor {
-    pub(super) fn new(container: Container, events: Publisher, forget: Forget) -> Self {
-        let (state, cause, start, delete, waits) = (State::Created, None, None, None, Vec::new());
-        let (logger, stopping) = (None, None);
+    pub(super) fn new(
+        container: Container,
+        (request, init): (stdio::Request, Spawned),
+        host: Arc<Host>,
+        (events, forget): (Publisher, Forget),
+    ) -> Self {
+        let (tell, news) = mpsc::channel(NEWS);
+        let init = Member::first(request, init, Teller { who: Who::Init, to: tell.clone() });
         let counted = container.cgroup.is_scope().then(|| container.cgroup.stats().ok()).flatten();
-        Self { container, events, forget, state, cause, start, delete, waits, counted, logger, stopping }
+        let (execs, freezer, life, oom_kills) = (BTreeMap::new(), None, Life::new(), 0);
+        Self { container, host, events, forget, init, execs, freezer, life, tell, news, counted, oom_kills }
     }
 
     /// Lives until the container is deleted, or nobody can call any more.
     pub(super) async fn run(mut self, mut calls: mpsc::Receiver<Call>) {
-        let (mut speaks, mut lives) = (true, true);
-        while self.state != State::Gone {
+        while !self.life.is_gone() {
             tokio::select! {
                 biased;
-                report = self.container.engine.control.receive(), if speaks => match report {
-                    Ok(Some(report)) => self.hear(report).await,
-                    Ok(None) => speaks = false,
-                    Err(error) => {
-                        log::warn!("container {}: {error}", self.container.id);
-                        speaks = false;
-                    }
-                },
-                status = self.container.engine.ended(), if lives => {
-                    (speaks, lives) = (false, false);
-                    self.end(status).await;
-                }
-                () = closed(&mut self.stopping) => {
-                    self.stopping = None;
-                    self.input(Input::LoggerGone).await;
-                }
+                Some((who, news)) = self.news.recv() => self.hear(who, news).await,
                 call = calls.recv() => match call {
                     Some(call) => self.take(call).await,
                     None => return,
@@ -98,175 +92,181 @@ impl Actor {
         }
     }
 
-    async fn hear(&mut self, report: Report) {
-        match report {
-            Report::Started => self.input(Input::Started).await,
-            Report::Failed(failure) => self.input(Input::Failed(failure.message)).await,
-            Report::Exit(cause) => self.cause = Some(cause),
-            Report::Ready { .. } => {}
-        }
-    }
-
-    /// The process is gone. What it said last is still in the socket, and comes first.
-    async fn end(&mut self, status: u32) {
-        // One process a container: a kill by the kernel's OOM killer can only have been this one's.
-        let killed_for_memory = status == KILLED && self.container.cgroup.oom_kills() > 0;
-        if self.container.cgroup.is_scope() {
-            let _last = self.stats();
-        }
-        while let Ok(Some(report)) = self.container.engine.control.received() {
-            self.hear(report).await;
-        }
-        let out_of_memory = killed_for_memory || matches!(self.cause, Some(ExitCause::OutOfMemory { .. }));
-        self.input(Input::Ended(Exit { status, at: SystemTime::now(), out_of_memory })).await;
-    }
-
-    /// An input that nobody waits for: one that comes out of turn changes nothing.
-    async fn input(&mut self, input: Input) {
-        match step(&self.state, input) {
-            Ok((state, effects)) => self.enter(state, effects).await,
+    async fn hear(&mut self, who: Who, news: News) {
+        let input = match news {
+            News::Born(Ok(spawned)) => return self.born(who, spawned),
+            News::Born(Err(error)) => Input::Failed(who, chain(&error)),
+            News::Started => Input::Started(who),
+            News::Failed(why) => Input::Failed(who, why),
+            News::Cause(cause) => {
+                if let Some(member) = self.member(&who) {
+                    member.cause = Some(cause);
+                }
+                return;
+            }
+            News::Ended(status) => {
+                let exit = self.exit(&who, status);
+                Input::Ended(who, exit)
+            }
+            News::StreamsGone => Input::StreamsGone(who),
+            News::Frozen(done) => Input::Frozen(done),
+        };
+        // Nobody waits for it: one that comes out of turn changes nothing.
+        match self.life.step(input) {
+            Ok(effects) => self.carry_out(effects).await,
             Err(why) => log::debug!("container {}: {why:?}", self.container.id),
         }
     }
 
-    async fn enter(&mut self, state: State, effects: Vec<Effect>) {
-        self.state = state;
-        for effect in effects {
-            self.carry_out(effect).await;
+    /// An exec's process is there, and may go on at once.
+    fn born(&mut self, who: Who, spawned: Spawned) {
+        let teller = self.teller(who.clone());
+        if let Some(member) = self.member(&who) {
+            member.born(spawned, teller);
+            member.go();
         }
+    }
+
+    /// How a process ended, now that it has.
+    fn exit(&mut self, who: &Who, status: u32) -> Exit {
+        let killed_for_memory = status == KILLED && self.has_oom_killed();
+        if self.container.cgroup.is_scope() && *who == Who::Init {
+            let _last = self.stats();
+        }
+        let cause = self.member(who).and_then(|member| member.cause);
+        // An exec that was refused memory has not ended its container.
+        let refused = *who == Who::Init && matches!(cause, Some(ExitCause::OutOfMemory { .. }));
+        Exit { status, at: SystemTime::now(), out_of_memory: killed_for_memory || refused }
+    }
+
+    /// Whether the kernel killed somebody here since it was last asked.
+    fn has_oom_killed(&mut self) -> bool {
+        let now = self.container.cgroup.oom_kills();
+        let before = std::mem::replace(&mut self.oom_kills, now);
+        now > before
     }
 
     async fn take(&mut self, call: Call) {
         match call {
-            Call::Start(answer) => {
-                self.decide(Input::Start, answer, |actor, answer| actor.start = Some(answer)).await
+            Call::Add(request, answer) => self.add(request, answer).await,
+            Call::Start(who, answer) => {
+                let input = Input::Start(who.clone());
+                self.decide(who, input, answer, |member, answer| member.start = Some(answer)).await;
             }
-            Call::Delete(answer) => {
-                self.decide(Input::Delete, answer, |actor, answer| actor.delete = Some(answer)).await
+            Call::Delete(who, answer) => {
+                let input = Input::Delete(who.clone());
+                self.decide(who, input, answer, |member, answer| member.delete = Some(answer)).await;
             }
-            Call::Kill(signal, answer) => {
-                let done = match step(&self.state, Input::Kill(signal)) {
-                    Ok(_) => self.signal(signal),
-                    Err(why) => Err(TaskError::denied(&self.container.id, why)),
-                };
+            Call::Kill(who, signal, answer) => {
+                let done = self.kill(who.clone(), Input::Kill(who, signal)).await;
                 reply(answer, done);
             }
-            Call::State(answer) => reply(answer, Ok(self.snapshot())),
-            Call::Wait(answer) => match self.state.exit() {
-                Some(exit) => reply(answer, Ok(exit)),
-                None => {
-                    // Whoever has gone away (a containerd that was restarted) leaves nothing behind.
-                    self.waits.retain(|waiting| !waiting.is_closed());
-                    self.waits.push(answer);
-                }
+            Call::KillAll(signal, answer) => {
+                let done = self.kill(Who::Init, Input::KillAll(signal)).await;
+                reply(answer, done);
+            }
+            Call::State(who, answer) => reply(answer, self.snapshot(&who)),
+            Call::Wait(who, answer) => match (self.life.exit(&who), self.member(&who)) {
+                (Some(exit), _) => reply(answer, Ok(exit)),
+                (None, Some(member)) => member.wait(answer),
+                (None, None) => reply(answer, Err(TaskError::NotFound { of: self.of(&who) })),
             },
-            // The init process belongs to the container until Delete: containerd takes a task without
-            // pids for a leak when it restarts, and would throw away the exit status.
             Call::Pids(answer) => reply(answer, Ok(self.pids())),
             Call::Stats(answer) => {
                 let stats = self.stats();
                 reply(answer, stats);
             }
-            Call::CloseStdin(answer) => {
-                if let Some(stdio) = &mut self.container.stdio {
-                    stdio.close_stdin();
-                }
-                reply(answer, Ok(()));
+            Call::CloseStdin(who, answer) => {
+                let of = self.of(&who);
+                let done = self.member(&who).map(Member::close_stdin);
+                reply(answer, done.ok_or(TaskError::NotFound { of }));
             }
+            Call::Resize(who, size, answer) => {
+                let of = self.of(&who);
+                let done = match self.member(&who).map(|member| member.resize(size)) {
+                    Some(done) => done.map_err(|source| TaskError::Resize { of, source }),
+                    None => Err(TaskError::NotFound { of }),
+                };
+                reply(answer, done);
+            }
+            Call::Pause(answer) => self.freezer(Input::Pause, answer).await,
+            Call::Resume(answer) => self.freezer(Input::Resume, answer).await,
+            Call::Update(resources, answer) => self.update(*resources, answer),
         }
     }
 
     /// A call whose answer comes with a later effect; `keep` puts it where that effect finds it.
-    async fn decide<T>(&mut self, input: Input, answer: Answer<T>, keep: impl FnOnce(&mut Self, Answer<T>)) {
-        match step(&self.state, input) {
-            Ok((state, effects)) => {
-                keep(self, answer);
-                self.enter(state, effects).await;
+    async fn decide<T>(
+        &mut self,
+        who: Who,
+        input: Input,
+        answer: Answer<T>,
+        keep: impl FnOnce(&mut Member, Answer<T>),
+    ) {
+        match self.life.step(input) {
+            Ok(effects) => {
+                if let Some(member) = self.member(&who) {
+                    keep(member, answer);
+                }
+                self.carry_out(effects).await;
             }
-            Err(why) => reply(answer, Err(TaskError::denied(&self.container.id, why))),
+            Err(why) => reply(answer, Err(TaskError::denied(self.of(&who), why))),
         }
     }
 
-    async fn carry_out(&mut self, effect: Effect) {
-        let (id, pid) = (self.container.id.clone(), self.pid());
-        match effect {
-            Effect::SendGo => {
-                // A dead engine cannot hear it; its end is then the answer.
-                if let Err(error) = self.container.engine.control.send(&Command::Go) {
-                    log::debug!("container {}: {error}", self.container.id);
-                }
+    async fn add(&mut self, request: ExecRequest, answer: Answer<()>) {
+        let id = request.exec_id.clone();
+        let done = match self.life.step(Input::Add(id.clone())) {
+            Ok(effects) => {
+                self.execs.insert(id, Member::asked(request));
+                self.carry_out(effects).await;
+                Ok(())
             }
-            Effect::Signal(signal) => {
-                if let Err(error) = self.signal(signal) {
-                    log::warn!("{error}");
-                }
+            Err(why) => Err(TaskError::denied(self.of(&Who::Exec(id)), why)),
+        };
+        reply(answer, done);
+    }
+
+    /// The caller hears what the kernel said, so the signal is sent here and not as an effect.
+    async fn kill(&mut self, who: Who, input: Input) -> Result<(), TaskError> {
+        let effects = self.life.step(input).map_err(|why| TaskError::denied(self.of(&who), why))?;
+        for effect in effects {
+            match effect {
+                Effect::Signal(who, signal) => self.signal(&who, signal)?,
+                Effect::SignalAll(signal) => self.signal_all(signal)?,
+                other => self.carry_out(vec![other]).await,
             }
-            Effect::PublishStart => self.events.send(Event::TaskStart { id, pid }),
-            Effect::AnswerStart => self.answer_start(Ok(pid)),
-            Effect::RefuseStart(why) => self.answer_start(Err(TaskError::Start { id, why })),
-            Effect::CloseStdio => {
-                self.logger = self.container.stdio.take().and_then(Stdio::into_logger);
+        }
+        Ok(())
+    }
+
+    async fn freezer(&mut self, input: Input, answer: Answer<()>) {
+        match self.life.step(input) {
+            Ok(effects) => {
+                self.freezer = Some(answer);
+                self.carry_out(effects).await;
             }
-            Effect::PublishOom => self.events.send(Event::TaskOom { id }),
-            Effect::PublishExit(exit) => {
-                self.events.send(Event::TaskExit {
-                    id: id.clone(),
-                    exec_id: id,
-                    pid,
-                    status: exit.status,
-                    exited_at: exit.at,
-                });
-            }
-            Effect::AnswerWaits(exit) => {
-                for answer in self.waits.drain(..) {
-                    reply(answer, Ok(exit));
-                }
-            }
-            Effect::StopLogger => {
-                // Without one it is as if it had gone already.
-                let gone = || oneshot::channel().1;
-                self.stopping = Some(self.logger.take().map_or_else(gone, Logger::stop));
-            }
-            Effect::CleanUp => {
-                // A scope of the same name can only be started once this one is gone.
-                let stopped = self.container.cgroup.stop_scope().await;
-                for done in [stopped, self.container.cgroup.remove()] {
-                    if let Err(error) = done {
-                        log::warn!("container {}: {error}", self.container.id);
-                    }
-                }
-                self.forget.now();
-                crate::log::detach(&self.container.bundle);
-            }
-            Effect::PublishDelete(exit) => {
-                self.events.send(Event::TaskDelete { id, pid, status: exit.status, exited_at: exit.at });
-            }
-            Effect::AnswerDelete(exit) => {
-                if let Some(answer) = self.delete.take() {
-                    reply(answer, Ok((pid, exit)));
-                }
-            }
+            Err(why) => reply(answer, Err(TaskError::denied(self.of(&Who::Init), why))),
         }
     }
 
-    fn answer_start(&mut self, answer: Result<u32, TaskError>) {
-        if let Some(call) = self.start.take() {
-            reply(call, answer);
+    /// The guest's ceiling is read when its memory grows, so it follows by itself.
+    fn update(&mut self, resources: LinuxResources, answer: Answer<()>) {
+        if let Err(why) = self.life.step(Input::Update) {
+            return reply(answer, Err(TaskError::denied(self.of(&Who::Init), why)));
         }
-    }
-
-    fn signal(&self, signal: i32) -> Result<(), TaskError> {
-        let id = || self.container.id.clone();
-        self.container.engine.signal(signal).map_err(|source| match source.raw_os_error() {
-            Some(libc::ESRCH) => TaskError::NoProcess { id: id() },
-            _ => TaskError::Signal { id: id(), signal, source },
-        })
+        let (id, cgroup, runner) =
+            (self.container.id.clone(), self.container.cgroup.clone(), self.container.runner.clone());
+        tokio::spawn(async move {
+            let done = runner.update(&cgroup, &resources).await;
+            reply(answer, done.map_err(|source| TaskError::Cgroup { id, source }));
+        });
     }
 
     /// What the cgroup has counted. Once its process has died a scope goes, a v1 one piece by piece: then it is
     /// what was counted at the end, or the last time before.
     fn stats(&mut self) -> Result<Stats, TaskError> {
-        if self.state.exit().is_some()
+        if self.life.exit(&Who::Init).is_some()
             && let Some(last) = &self.counted
         {
             return Ok(last.clone());
@@ -281,43 +281,39 @@ impl Actor {
         stats.map_err(|source| TaskError::Cgroup { id: self.container.id.clone(), source })
     }
 
-    fn pid(&self) -> u32 {
-        self.container.engine.pid.unsigned_abs()
-    }
-
-    fn pids(&self) -> Vec<u32> {
+    /// The init process belongs to the container until Delete: containerd takes a task without pids for a leak
+    /// when it restarts, and would throw away the exit status.
+    fn pids(&self) -> Vec<Listed> {
         let found = self.container.cgroup.pids().unwrap_or_default();
         let mut pids: Vec<u32> = found.into_iter().map(i32::unsigned_abs).collect();
-        if !pids.contains(&self.pid()) {
-            pids.push(self.pid());
+        if !pids.contains(&self.init.pid()) {
+            pids.push(self.init.pid());
         }
-        pids
+        let exec_of =
+            |pid| self.execs.iter().find(|(_, member)| member.pid() == pid).map(|(id, _)| id.clone());
+        pids.into_iter().map(|pid| Listed { pid, exec_id: exec_of(pid) }).collect()
     }
 
-    fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            bundle: self.container.bundle.clone(),
-            pid: self.pid(),
-            status: self.state.status(),
-            stdio: self.container.streams.clone(),
-            exit: self.state.exit(),
+    fn snapshot(&mut self, who: &Who) -> Result<Snapshot, TaskError> {
+        let missing = TaskError::NotFound { of: self.of(who) };
+        let (Some(status), exit) = (self.life.status(who), self.life.exit(who)) else { return Err(missing) };
+        let bundle = self.container.bundle.clone();
+        let Some(member) = self.member(who) else { return Err(missing) };
+        Ok(Snapshot { bundle, pid: member.pid(), status, stdio: member.request.clone(), exit })
+    }
+
+    pub(super) fn member(&mut self, who: &Who) -> Option<&mut Member> {
+        match who {
+            Who::Init => Some(&mut self.init),
+            Who::Exec(id) => self.execs.get_mut(id),
         }
     }
-}
 
-/// Waits until a logger is gone; for ever if none is awaited.
-async fn closed(stopping: &mut Option<oneshot::Receiver<()>>) {
-    match stopping {
-        // Its other end says nothing, it only goes away.
-        Some(gone) => drop(gone.await),
-        None => std::future::pending().await,
+    pub(super) fn of(&self, who: &Who) -> Of {
+        Of::new(&self.container.id, who)
     }
-}
 
-/// The status of a death by SIGKILL.
-const KILLED: u32 = 137;
-
-/// A caller that has gone away is no concern of the container's.
-fn reply<T>(answer: Answer<T>, value: Result<T, TaskError>) {
-    drop(answer.send(value));
+    pub(super) fn teller(&self, who: Who) -> Teller {
+        Teller { who, to: self.tell.clone() }
+    }
 }

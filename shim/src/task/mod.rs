@@ -15,11 +15,15 @@
 //! actor of an id. What fails in Create leaves nothing: there is no state before Created.
 
 mod actor;
+mod call;
+mod effects;
 mod error;
+mod keeper;
+mod member;
 mod registry;
 mod request;
 mod state;
 
-pub use error::TaskError;
+pub use error::{Of, TaskError, chain};
 pub use registry::Tasks;
-pub use request::{CreateRequest, Exit, HandlerOptions, RootMount, Snapshot, Status};
+pub use request::{CreateRequest, ExecRequest, Exit, HandlerOptions, Listed, RootMount, Snapshot, Status};

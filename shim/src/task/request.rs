@@ -19,6 +19,26 @@ pub struct CreateRequest {
     pub options: HandlerOptions,
 }
 
+/// The Exec call.
+#[derive(Debug, Clone)]
+pub struct ExecRequest {
+    /// The process' id, unique in its container.
+    pub exec_id: String,
+    /// What to run: a `Process` of the runtime-spec as JSON, as it came.
+    pub process: Vec<u8>,
+    /// The three streams.
+    pub stdio: stdio::Request,
+}
+
+/// A process of a container, in the host's pid namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The process.
+    pub pid: u32,
+    /// Which exec it is, if it is one's first process.
+    pub exec_id: Option<String>,
+}
+
 /// The options of a containerd handler: TOML, in itself or in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HandlerOptions {
@@ -57,8 +77,12 @@ pub struct Exit {
 pub enum Status {
     /// Made, not started.
     Created,
-    /// The guest runs.
+    /// It runs.
     Running,
+    /// It is being frozen.
+    Pausing,
+    /// It is frozen.
+    Paused,
     /// The process has ended.
     Stopped,
 }
@@ -68,7 +92,7 @@ pub enum Status {
 pub struct Snapshot {
     /// The bundle's directory.
     pub bundle: PathBuf,
-    /// The engine process in the host's pid namespace; kept after its end.
+    /// The process in the host's pid namespace, kept after its end; 0 before there is one.
     pub pid: u32,
     /// Where it stands.
     pub status: Status,

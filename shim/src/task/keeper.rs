@@ -1,0 +1,106 @@
+//! Who follows one process from its birth to its end, and tells the container's actor.
+//!
+//! ```text
+//!   actor ──go──▶ keeper ──Command::Go──▶ engine         an OCI runtime's init: `start` is run instead;
+//!   actor ◀─────  keeper ◀──reports, the process' end    its exec runs already
+//! ```
+//!
+//! What a process said comes before its end: records that are still in the socket are told first.
+
+use super::state::Who;
+use crate::process::Process;
+use crate::spawn::{Control, SpawnFailure, Spawned};
+use pinnace_plan::{Command, ExitCause, Report};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What an actor hears, beside its calls.
+#[derive(Debug)]
+pub(super) enum News {
+    /// An exec's process was born, or why not.
+    Born(Result<Spawned, SpawnFailure>),
+    /// The program is entered.
+    Started,
+    /// The program cannot be entered.
+    Failed(String),
+    /// How the guest ended.
+    Cause(ExitCause),
+    /// The process has ended, with this status.
+    Ended(u32),
+    /// The streams are drained and closed, the logger has ended.
+    StreamsGone,
+    /// The freezer has done what it was asked for, or why not.
+    Frozen(Result<(), String>),
+}
+
+/// A way to tell an actor about one of its processes.
+#[derive(Debug, Clone)]
+pub(super) struct Teller {
+    pub(super) who: Who,
+    pub(super) to: mpsc::Sender<(Who, News)>,
+}
+
+impl Teller {
+    pub(super) async fn tell(&self, news: News) {
+        // An actor that is gone has nothing to hear.
+        drop(self.to.send((self.who.clone(), news)).await);
+    }
+}
+
+/// Follows a process; `control` is an engine's. What comes back has it enter its program.
+pub(super) fn follow(process: Arc<Process>, control: Option<Control>, teller: Teller) -> oneshot::Sender<()> {
+    let (go, told) = oneshot::channel();
+    match control {
+        Some(control) => drop(tokio::spawn(engine(process, control, told, teller))),
+        None => drop(tokio::spawn(running(process, told, teller))),
+    }
+    go
+}
+
+async fn engine(process: Arc<Process>, control: Control, mut go: oneshot::Receiver<()>, teller: Teller) {
+    let (mut speaks, mut waits) = (true, true);
+    loop {
+        tokio::select! {
+            biased;
+            report = control.receive(), if speaks => match report {
+                Ok(Some(report)) => hear(report, &teller).await,
+                Ok(None) => speaks = false,
+                Err(error) => {
+                    log::warn!("process {}: {error}", process.pid);
+                    speaks = false;
+                }
+            },
+            status = process.ended() => {
+                while let Ok(Some(report)) = control.received() {
+                    hear(report, &teller).await;
+                }
+                return teller.tell(News::Ended(status)).await;
+            }
+            told = &mut go, if waits => {
+                waits = false;
+                // A dead engine cannot hear it; its end is then the answer.
+                if told.is_ok() && let Err(error) = control.send(&Command::Go) {
+                    log::debug!("process {}: {error}", process.pid);
+                }
+            }
+        }
+    }
+}
+
+async fn hear(report: Report, teller: &Teller) {
+    match report {
+        Report::Started => teller.tell(News::Started).await,
+        Report::Failed(failure) => teller.tell(News::Failed(failure.message)).await,
+        Report::Exit(cause) => teller.tell(News::Cause(cause)).await,
+        Report::Ready { .. } => {}
+    }
+}
+
+/// A process that was born in its program.
+async fn running(process: Arc<Process>, go: oneshot::Receiver<()>, teller: Teller) {
+    if go.await.is_ok() {
+        teller.tell(News::Started).await;
+    }
+    let status = process.ended().await;
+    teller.tell(News::Ended(status)).await;
+}
