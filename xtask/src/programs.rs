@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Package, program and profile, in the order of their build. Programs on a container's way are linked as one
 /// whole, for fewer pages; for the others that would only make the build minutes longer.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
     ("pinnace-shim", "containerd-shim-wasm-v1", "release"),
     ("pinnace-wasmtime", "pinnace-wasmtime", "release"),
+    ("pinnace-holder", "pinnace-holder", "release"),
     ("pinnace-wasmtime-compile", "pinnace-wasmtime-compile", "aside"),
     ("pinnace-cli", "pinnace", "aside"),
 ];

@@ -71,6 +71,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Error> {
         say("tests of each crate from outside");
         let mut cargo = crates(options.filter.as_deref());
         cargo.env("PINNACE_RUNNER", dist.join("pinnace-wasmtime"));
+        cargo.env("PINNACE_HOLDER", dist.join("pinnace-holder"));
         cargo.env("PINNACE_COMPILER", dist.join("pinnace-wasmtime-compile"));
         run::loud(cargo.args(["--test", "*"]))?;
     }

@@ -1,12 +1,15 @@
 //! The control socket: one record each way, and the news that the server is dead.
 
 use crate::inherited;
-use pinnace_plan::{Command, MAX_RECORD, WireError, decode_record, encode_record, fds};
+use pinnace_plan::{Command, WireError, decode_record, encode_record, fds};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
 use serde::Serialize;
 use std::io;
 use std::os::fd::OwnedFd;
+
+/// Room for any command: each is a few bytes, and a guest's process sleeps on this stack for as long as it lives.
+const COMMAND: usize = 64;
 
 /// The socket to the server.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Control {
     /// # Errors
     /// When the server is gone, or says something else.
     pub fn wait(&self) -> Result<Command, ControlError> {
-        let mut buffer = [0; MAX_RECORD];
+        let mut buffer = [0; COMMAND];
         let (_, length) =
             rustix::io::retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::empty()))
                 .map_err(io::Error::from)?;

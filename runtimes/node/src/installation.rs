@@ -26,6 +26,17 @@ pub enum InstallationError {
         /// Why.
         source: io::Error,
     },
+    /// Nothing that holds pods in it.
+    #[error(
+        "pods cannot be held: {} in {} cannot be opened: {source}; install Pinnace again",
+        HOLDER, directory.display()
+    )]
+    Holder {
+        /// Where it was looked for.
+        directory: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// No such program in it.
     #[error("engine `{engine}` is not installed: {program} in {} cannot be opened: {source}", directory.display())]
     Engine {
@@ -39,6 +50,9 @@ pub enum InstallationError {
         source: io::Error,
     },
 }
+
+/// The program that holds a pod's namespaces.
+const HOLDER: &str = "pinnace-holder";
 
 /// An open directory of programs.
 #[derive(Debug)]
@@ -88,6 +102,15 @@ impl Installation {
         self.program(engine, format!("pinnace-{engine}-compile"))
     }
 
+    /// The program that holds a pod's namespaces, opened to be executed by descriptor.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn holder_program(&self) -> Result<OwnedFd, InstallationError> {
+        self.open_program(HOLDER)
+            .map_err(|source| InstallationError::Holder { directory: self.path.clone(), source })
+    }
+
     /// Where it was when it was opened, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -95,13 +118,17 @@ impl Installation {
     }
 
     fn program(&self, engine: &str, program: String) -> Result<OwnedFd, InstallationError> {
-        openat(&self.directory, &program, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| InstallationError::Engine {
-                engine: engine.into(),
-                program,
-                directory: self.path.clone(),
-                source: error.into(),
-            })
+        self.open_program(&program).map_err(|source| InstallationError::Engine {
+            engine: engine.into(),
+            program,
+            directory: self.path.clone(),
+            source,
+        })
+    }
+
+    fn open_program(&self, program: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.directory, program, flags, Mode::empty())?)
     }
 }
 
@@ -140,6 +167,8 @@ mod tests {
         let installation = Installation::open(temp.path()).unwrap();
         let message = installation.compile_program("wasmedge").expect_err("missing").to_string();
         assert!(message.contains("`wasmedge` is not installed: pinnace-wasmedge-compile in /"), "{message}");
+        let message = installation.holder_program().expect_err("missing").to_string();
+        assert!(message.contains("pinnace-holder in /"), "{message}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::{
 
 /// The programs of a version; those of engines that are not built are passed over.
 pub const PROGRAMS: &[&str] =
-    &["containerd-shim-wasm-v1", "pinnace", "pinnace-wasmtime", "pinnace-wasmtime-compile"];
+    &["containerd-shim-wasm-v1", "pinnace", "pinnace-holder", "pinnace-wasmtime", "pinnace-wasmtime-compile"];
 
 /// The names containerd may call the shim by.
 pub const SHIM_NAMES: &[&str] =

@@ -21,11 +21,13 @@
 pub mod compile;
 mod control;
 mod guest;
+mod holding;
 mod sandbox;
 mod wire;
 
 pub use control::{Command, ExitCause, Failure, Report};
 pub use guest::{Guest, Kind, Module, Preopen};
+pub use holding::Holding;
 pub use sandbox::{
     Arg, ArgOp, Build, Capabilities, Device, Living, Mount, MountFlags, MountKind, Namespace, Program,
     Rlimit, Root, Sandbox, Seccomp, SeccompAction, SeccompRule, User,
@@ -44,10 +46,10 @@ pub const MAX_RECORD: usize = 16 * 1024;
 /// A descriptor number in the engine process.
 pub type Fd = i32;
 
-/// The descriptors every engine and compile program is born with, beside stdin, stdout and stderr.
+/// The descriptors every engine, holder and compile program is born with, beside stdin, stdout and stderr.
 pub mod fds {
     use super::Fd;
-    /// The plan ([`crate::Plan`]) or the compile request ([`crate::compile::Request`]).
+    /// The plan ([`crate::Plan`], [`crate::Holding`]) or the compile request ([`crate::compile::Request`]).
     pub const PLAN: Fd = 3;
     /// The control socket.
     pub const CONTROL: Fd = 4;

@@ -280,6 +280,24 @@ pub(super) const COMPILER: &[(Call, When)] = &[
     (Call::uname, Always),
 ];
 
+/// What a holder may call: memory for its two records, the records, and waiting until it is told to end.
+pub(super) const HOLDER: &[(Call, When)] = &[
+    (Call::brk, Always),
+    (Call::madvise, Always),
+    (Call::mmap, NOT_EXECUTABLE),
+    (Call::mremap, Always),
+    (Call::munmap, Always),
+    (Call::recvfrom, Always),
+    (Call::sendto, Always),
+    #[cfg(target_arch = "x86_64")]
+    (Call::pause, Always),
+    (Call::ppoll, Always),
+    (Call::exit, Always),
+    (Call::exit_group, Always),
+    (Call::restart_syscall, Always),
+    (Call::rt_sigreturn, Always),
+];
+
 /// What nothing here ever tries by mistake: who calls it has taken the process over, and it dies at once.
 pub(super) const HOSTILE: &[Call] = &[
     Call::add_key,

@@ -3,6 +3,7 @@
 //! ```text
 //!  engine:    enter ─▶ filter (list and profile) ─▶ map and link the module ─▶ seal ─▶ guest
 //!  compiler:  confine_compiler (list)            ─▶ compile
+//!  holder:    confine_holder (list)              ─▶ wait for the end
 //! ```
 //!
 //! Between filter and seal the engine may still map its artifact executable; after the seal nothing becomes
@@ -15,7 +16,7 @@ mod names;
 mod program;
 
 use crate::SandboxError;
-use calls::{COMPILER, ENGINE, THREAD, When};
+use calls::{COMPILER, ENGINE, HOLDER, THREAD, When};
 use decision::{Condition, Decision, Number, Table, Test, Width};
 use names::{Names, number};
 use pinnace_plan::{Seccomp, SeccompAction};
@@ -49,6 +50,11 @@ pub fn seal() -> Result<(), SandboxError> {
 /// Installs the compiler's list.
 pub(crate) fn install_for_compiler() -> Result<(), SandboxError> {
     install(&fold::fold(&list(COMPILER), None)?)
+}
+
+/// Installs the holder's list.
+pub(crate) fn install_for_holder() -> Result<(), SandboxError> {
+    install(&fold::fold(&list(HOLDER), None)?)
 }
 
 fn list(calls: &[(Sysno, When)]) -> BTreeMap<Number, When> {
