@@ -1,4 +1,8 @@
-//! Which entry of an index is meant: a Wasm platform's, else the host's, else one that names none.
+//! Which entry of an index is meant: a Wasm platform's, else the host's, else one that names none, else the only
+//! one that there is.
+//!
+//! The last is for Wasm that was built as another machine's image: it runs on this one as well, and containerd made
+//! a container of it, so its user asked for that platform. Of two such entries nobody tells which was asked for.
 //!
 //! The result is a list, best first, and not one entry: a pull or an import may have fetched only the
 //! host's platform, and then the better entry's manifest is not there.
@@ -49,10 +53,20 @@ pub(crate) fn candidates(entries: &[Entry]) -> Result<Vec<Descriptor>, Defect> {
     ranked.sort_by_key(|(rank, _)| *rank);
     // One of each rank: a second one of the same platform is never meant.
     ranked.dedup_by_key(|(rank, _)| *rank);
-    if ranked.is_empty() {
+    let mut chosen: Vec<_> = ranked.into_iter().map(|(_, entry)| entry).collect();
+    if chosen.is_empty() {
+        chosen.extend(only(entries));
+    }
+    if chosen.is_empty() {
         return Err(Defect::NoPlatform { host: host_architecture(), offered: offered(entries) });
     }
-    ranked.into_iter().map(|(_, entry)| entry.descriptor().map_err(Defect::Digest)).collect()
+    chosen.into_iter().map(|entry| entry.descriptor().map_err(Defect::Digest)).collect()
+}
+
+/// The entry, if there are no two.
+fn only(entries: &[Entry]) -> Option<&Entry> {
+    let mut images = entries.iter().filter(|entry| !entry.is_attestation());
+    images.next().filter(|_| images.next().is_none())
 }
 
 /// The platforms of an index for a message: a few, and each cut, for they are the image's own words.
@@ -101,6 +115,8 @@ mod tests {
             ),
             (vec![host, "unknown/unknown"], vec![host]),
             (vec!["windows/amd64", "wasip2/wasm"], vec!["wasip2/wasm"]),
+            (vec!["linux/s390x"], vec!["linux/s390x"]),
+            (vec!["unknown/unknown", "windows/amd64"], vec!["windows/amd64"]),
             // The same platform twice: the first is meant, as everywhere.
             (vec!["wasip1/wasm32", "wasip1/wasm"], vec!["wasip1/wasm32"]),
         ] {

@@ -47,6 +47,14 @@ pub struct ImageRef {
     pub target: Descriptor,
 }
 
+/// What is of interest of an image's manifest.
+struct Manifest {
+    config: Option<Digest>,
+    layer: Option<WasmLayer>,
+    /// False for a lesser choice for want of a better one's content, which a pull of the same image may mend.
+    settled: bool,
+}
+
 impl Containerd {
     /// Nothing is connected until the first call.
     ///
@@ -111,14 +119,29 @@ impl Containerd {
     ) -> Result<Option<WasmLayer>, ImageError> {
         let layer = match memo.get(image.target.digest) {
             Some(layer) => layer,
-            None => self.look_up(image, memo).await?,
-        };
-        match layer {
-            Some(WasmLayer { digest, size, .. }) if size > max_size => {
-                Err(image.defective(Defect::LargeLayer { digest, size, limit: max_size }))
+            None => {
+                let Manifest { layer, settled, .. } = self.walk(image, Walk::default()).await?;
+                if settled {
+                    memo.put(image.target.digest, layer);
+                }
+                layer
             }
-            layer => Ok(layer),
-        }
+        };
+        image.within(layer, max_size)
+    }
+
+    /// The Wasm layer of `image` that has this title (`org.opencontainers.image.title`), or `None`.
+    ///
+    /// # Errors
+    /// As [`Self::wasm_of`].
+    pub async fn titled(
+        &self,
+        image: &ImageRef,
+        title: &str,
+        max_size: u64,
+    ) -> Result<Option<WasmLayer>, ImageError> {
+        let Manifest { layer, .. } = self.walk(image, Walk::titled(title)).await?;
+        image.within(layer, max_size)
     }
 
     /// Streams a layer into `sink`, and checks its size and digest. What the sink holds after an error
@@ -135,23 +158,43 @@ impl Containerd {
         self.read(image, "wasm layer", layer.digest, layer.size, sink).await
     }
 
-    async fn look_up(&self, image: &ImageRef, memo: &Memo) -> Result<Option<WasmLayer>, ImageError> {
+    /// The image that a user named, where containerd may have taken another for it: its CRI knows an image by its
+    /// configuration alone, which need not name the Wasm layer, and takes the first name of many. So it is
+    /// `name`'s image if that is there and has the configuration of `found`, else `found`.
+    ///
+    /// # Errors
+    /// When containerd cannot be reached, or one of two images cannot be read.
+    pub async fn meant(&self, found: ImageRef, name: &str) -> Result<ImageRef, ImageError> {
+        let name = crate::name::full(name);
+        if name == found.name {
+            return Ok(found);
+        }
         let _kept_open = self.channel().await?;
-        let mut walk = Walk::default();
+        let named = match self.image(name).await {
+            Ok(named) => named,
+            Err(ImageError::Image { call: CallError::NotFound, .. }) => return Ok(found),
+            Err(error) => return Err(error),
+        };
+        if named.target.digest == found.target.digest {
+            return Ok(found);
+        }
+        let read = |image| self.walk(image, Walk::default());
+        let (one, other) = (read(&named).await?, read(&found).await?);
+        let alike = one.config.is_some() && one.config == other.config;
+        Ok(if alike { named } else { found })
+    }
+
+    /// What a walk finds at its end.
+    async fn walk(&self, image: &ImageRef, mut walk: Walk) -> Result<Manifest, ImageError> {
+        let _kept_open = self.channel().await?;
         let mut next = vec![image.target.clone()];
-        // A lesser choice for want of a better one's content may be mended by a pull of the same image.
         let mut settled = true;
         loop {
             let (taken, descriptor, bytes) = self.first_present(image, next).await?;
             settled &= taken == 0;
             next = match walk.step(&descriptor, &bytes).map_err(|defect| image.defective(defect))? {
                 Step::Read(candidates) => candidates,
-                Step::Done(layer) => {
-                    if settled {
-                        memo.put(image.target.digest, layer);
-                    }
-                    return Ok(layer);
-                }
+                Step::Done { config, layer } => return Ok(Manifest { config, layer, settled }),
             };
         }
     }
@@ -244,6 +287,15 @@ impl Containerd {
 }
 
 impl ImageRef {
+    fn within(&self, layer: Option<WasmLayer>, max_size: u64) -> Result<Option<WasmLayer>, ImageError> {
+        match layer {
+            Some(WasmLayer { digest, size, .. }) if size > max_size => {
+                Err(self.defective(Defect::LargeLayer { digest, size, limit: max_size }))
+            }
+            layer => Ok(layer),
+        }
+    }
+
     fn defective(&self, defect: Defect) -> ImageError {
         ImageError::Defective { image: self.name.clone(), defect }
     }

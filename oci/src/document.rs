@@ -7,7 +7,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::error::Defect;
 use crate::media::Kind;
@@ -59,11 +59,18 @@ pub(crate) struct Entry {
 struct Annotations {
     #[serde(rename = "vnd.docker.reference.type")]
     reference_type: Option<String>,
+    #[serde(rename = "org.opencontainers.image.title")]
+    title: Option<String>,
 }
 
 impl Entry {
     pub(crate) fn descriptor(&self) -> Result<Descriptor, BadDigest> {
         Ok(Descriptor { media_type: self.media_type.clone(), digest: self.digest.parse()?, size: self.size })
+    }
+
+    /// The file's name that whoever pushed it gave it.
+    pub(crate) fn title(&self) -> Option<&str> {
+        self.annotations.as_ref()?.title.as_deref()
     }
 
     /// Build attestations stand beside the platforms of an index and hold nothing to run.
@@ -79,7 +86,19 @@ impl Entry {
 #[derive(Debug)]
 pub(crate) enum Document {
     Index(Vec<Entry>),
-    Manifest(Vec<Entry>),
+    Manifest { config: Option<Digest>, layers: Vec<Entry> },
+}
+
+/// Of a configuration only its digest is of interest here, and that not always: none if it cannot be read.
+#[derive(Debug, Deserialize)]
+struct Configuration {
+    digest: Option<Value>,
+}
+
+impl Configuration {
+    fn digest(&self) -> Option<Digest> {
+        self.digest.as_ref()?.as_str()?.parse().ok()
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,7 +107,7 @@ struct Written {
     media_type: Option<String>,
     manifests: Option<Vec<Entry>>,
     layers: Option<Vec<Entry>>,
-    config: Option<IgnoredAny>,
+    config: Option<Configuration>,
 }
 
 impl Document {
@@ -106,7 +125,9 @@ impl Document {
         }
         match (kind, written.manifests, written.layers, written.config) {
             (Kind::Index, Some(entries), None, None) => Ok(Self::Index(entries)),
-            (Kind::Manifest, None, Some(layers), Some(_)) => Ok(Self::Manifest(layers)),
+            (Kind::Manifest, None, Some(layers), Some(config)) => {
+                Ok(Self::Manifest { config: config.digest(), layers })
+            }
             _ => Err(Defect::Ambiguous { what: kind.name(), digest }),
         }
     }

@@ -33,6 +33,7 @@ mod error;
 pub mod files;
 mod media;
 mod memo;
+mod name;
 pub mod support;
 mod walk;
 

@@ -222,11 +222,6 @@ impl Form {
         self.target() == Target::Wasm && self.files && !self.wasm_config()
     }
 
-    /// A Wasm layer in an index whose one entry is for another architecture's `linux`.
-    fn foreign_layer(&self) -> bool {
-        self.layer() && self.other_entry() && self.target() == Target::Foreign
-    }
-
     /// The one entry of an index, for another platform than the node's.
     fn other_entry(&self) -> bool {
         self.wrapping != Wrapping::Manifest && self.target() != Target::Host

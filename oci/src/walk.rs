@@ -5,6 +5,8 @@
 //!     └──────────────────────────────────────────▶           one: the layer
 //!                                                            two: refused, naming both
 //! ```
+//!
+//! With a title only the layers of that title count.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,17 +35,23 @@ pub struct WasmLayer {
 pub(crate) enum Step {
     /// Read the first of these that is there, and go on with it.
     Read(Vec<Descriptor>),
-    /// The image has this layer, or none.
-    Done(Option<WasmLayer>),
+    /// The image has this configuration, and this layer or none.
+    Done { config: Option<Digest>, layer: Option<WasmLayer> },
 }
 
-/// How far a walk has come.
+/// How far a walk has come, and what for.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     indexes: usize,
+    title: Option<String>,
 }
 
 impl Walk {
+    /// For the layer of a title.
+    pub(crate) fn titled(title: &str) -> Self {
+        Self { indexes: 0, title: Some(title.to_owned()) }
+    }
+
     /// Takes the bytes of the document that `descriptor` points at.
     pub(crate) fn step(&mut self, descriptor: &Descriptor, bytes: &[u8]) -> Result<Step, Defect> {
         match Document::read(descriptor, bytes)? {
@@ -52,7 +60,9 @@ impl Walk {
                 self.indexes += 1;
                 Ok(Step::Read(candidates(&entries)?))
             }
-            Document::Manifest(layers) => Ok(Step::Done(wasm_layer(&layers)?)),
+            Document::Manifest { config, layers } => {
+                Ok(Step::Done { config, layer: wasm_layer(&layers, self.title.as_deref())? })
+            }
         }
     }
 }
@@ -67,9 +77,9 @@ pub(crate) fn readable(descriptor: &Descriptor) -> Result<&'static str, Defect> 
     Ok(kind.name())
 }
 
-fn wasm_layer(layers: &[Entry]) -> Result<Option<WasmLayer>, Defect> {
+fn wasm_layer(layers: &[Entry], title: Option<&str>) -> Result<Option<WasmLayer>, Defect> {
     let mut found = None;
-    for layer in layers {
+    for layer in layers.iter().filter(|layer| title.is_none() || layer.title() == title) {
         let Some(media) = WasmMedia::of(&layer.media_type) else { continue };
         let Descriptor { digest, size, .. } = layer.descriptor().map_err(Defect::Digest)?;
         if let Some(WasmLayer { digest: first, .. }) = found.replace(WasmLayer { digest, size, media }) {
@@ -112,7 +122,9 @@ mod tests {
         for media in ["application/wasm", "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm"] {
             let document = manifest(&[layer(TAR, "root"), layer(media, "wasm"), layer("text/plain", "x")]);
             for media_type in [MANIFEST, "application/vnd.docker.distribution.manifest.v2+json"] {
-                let Ok(Step::Done(Some(found))) = step(media_type, &document) else { panic!("no layer") };
+                let Ok(Step::Done { layer: Some(found), .. }) = step(media_type, &document) else {
+                    panic!("no layer")
+                };
                 assert_eq!((found.digest, found.size), (Digest::of(b"wasm"), 4));
                 assert_eq!(found.media.as_str(), media);
             }
@@ -124,8 +136,40 @@ mod tests {
         // A foreign digest in a layer that is not followed is nobody's concern.
         let strange = json!({"mediaType": TAR, "digest": "sha512:00", "size": 1});
         for layers in [vec![], vec![layer(TAR, "root")], vec![strange]] {
-            assert!(matches!(step(MANIFEST, &manifest(&layers)), Ok(Step::Done(None))));
+            assert!(matches!(step(MANIFEST, &manifest(&layers)), Ok(Step::Done { layer: None, .. })));
         }
+    }
+
+    #[test]
+    fn a_title_chooses_among_wasm_layers() {
+        let titled = |title: &str, content: &str| {
+            let mut layer = layer("application/wasm", content);
+            layer["annotations"] = json!({"org.opencontainers.image.title": title});
+            layer
+        };
+        let mut tar = titled("psql.wasm", "root");
+        tar["mediaType"] = TAR.into();
+        let document = manifest(&[
+            tar,
+            titled("psql.wasm", "psql"),
+            titled("dump.wasm", "dump"),
+            layer("application/wasm", "untitled"),
+            titled("twice", "one"),
+            titled("twice", "two"),
+        ]);
+        let found = |title: &str| {
+            let walked = Walk::titled(title).step(&descriptor(MANIFEST), document.to_string().as_bytes());
+            walked.map(|step| match step {
+                Step::Done { layer, .. } => layer.map(|layer| layer.digest),
+                Step::Read(_) => panic!("a manifest ends the walk"),
+            })
+        };
+        assert_eq!(found("psql.wasm").unwrap(), Some(Digest::of(b"psql")));
+        assert_eq!(found("dump.wasm").unwrap(), Some(Digest::of(b"dump")));
+        for other in ["PSQL.wasm", "/psql.wasm", "psql", ""] {
+            assert_eq!(found(other).unwrap(), None, "{other}");
+        }
+        assert!(matches!(found("twice"), Err(Defect::TwoWasmLayers { .. })));
     }
 
     #[test]

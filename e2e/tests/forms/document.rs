@@ -58,7 +58,7 @@ const CLOSING: &str = "
 type Row = (&'static str, fn(&Form) -> bool);
 
 /// Every form is in one row, and all forms of a row are alike.
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 11] = [
     ("`.wasm` or `.wat` file, `linux` of the node", |form| file(form) && host(form)),
     ("`.wasm` or `.wat` file, `linux` of another architecture", |form| {
         file(form) && lone(form) && foreign(form)
@@ -72,18 +72,12 @@ const ROWS: [Row; 13] = [
     ("Wasm layer and files, Wasm platform", |form| {
         layer(form) && form.files && counted(form) && lone(form) && wasm(form)
     }),
-    ("Wasm layer, only entry of an index, Wasm platform", |form| {
-        layer(form) && counted(form) && other(form) && wasm(form)
-    }),
-    ("Wasm layer, only entry of an index, `linux` of another architecture", |form| {
-        layer(form) && counted(form) && other(form) && foreign(form)
+    ("Wasm layer, only entry of an index, not for the node", |form| {
+        layer(form) && counted(form) && other(form)
     }),
     ("Wasm layer, Wasm configuration", |form| !counted(form) && !form.files && !other(form)),
-    ("Wasm layer, Wasm configuration, only entry of an index, Wasm platform", |form| {
-        !counted(form) && !form.files && other(form) && wasm(form)
-    }),
-    ("Wasm layer, Wasm configuration, only entry of an index, `linux` of another architecture", |form| {
-        !counted(form) && !form.files && other(form) && foreign(form)
+    ("Wasm layer, Wasm configuration, only entry of an index, not for the node", |form| {
+        !counted(form) && !form.files && other(form)
     }),
     ("Wasm layer and files, Wasm configuration", |form| !counted(form) && form.files && !other(form)),
 ];

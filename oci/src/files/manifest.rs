@@ -143,7 +143,9 @@ impl Store {
                         next.push((child, entry.platform, depth + 1));
                     }
                 }
-                Document::Manifest(_) => image.manifests.push(self.manifest(descriptor, platform, &bytes)?),
+                Document::Manifest { .. } => {
+                    image.manifests.push(self.manifest(descriptor, platform, &bytes)?)
+                }
             }
         }
         if image.manifests.is_empty() {

@@ -21,7 +21,6 @@ const ALL: &[&str] = &[];
 const COUNTED: &str = "mismatched image rootfs and manifest layers";
 const PLATFORM: &str = "no match for platform in manifest";
 const CONFIG: &str = "unknown image config media type application/vnd.wasm.config.v0+json";
-const ENTRY: &str = "no entry of its index is for";
 const COMMAND: &str = "no command specified";
 const SNAPSHOT: &str = "parent snapshot";
 /// The guest does not find its file; which code it ends with is its own concern.
@@ -32,7 +31,6 @@ const NO_FILES: Verdict =
     Verdict::Refused("no client unpacks files of an image whose configuration does not count layers");
 const NO_ENTRY: Verdict = Verdict::Refused("no entry of the index is for the node's platform");
 const OTHER_FILES: Verdict = Verdict::Refused("it unpacks files for the node's platform only");
-const NOT_OURS: Verdict = Verdict::Refused("Pinnace looks for a Wasm platform or the node's own in an index");
 const NAME_COMMAND: Verdict = Verdict::With("name the command: the configuration has none");
 
 /// The first row that fits decides; none: it runs.
@@ -46,7 +44,6 @@ pub(super) static RULES: &[Rule] = &[
         Verdict::Refused("ctr makes no container from a configuration of this type"),
         CONFIG,
     ),
-    row(Client::Ctr, ALL, Form::foreign_layer, NOT_OURS, ENTRY),
     row(
         Client::Ctr,
         ALL,
@@ -54,7 +51,6 @@ pub(super) static RULES: &[Rule] = &[
         Verdict::With("`ctr image import --all-platforms --no-unpack`, then `ctr run --platform OS/ARCH`"),
         PLATFORM,
     ),
-    row(Client::Api, ALL, Form::foreign_layer, NOT_OURS, ENTRY),
     row(Client::Api, ALL, Form::lost_files, NO_FILES, NO_FILE),
     row(Client::Cri, ALL, Form::other_entry, NO_ENTRY, PLATFORM),
     row(Client::Cri, &["1.6"], Form::bare_layer, NOT_COUNTED, COUNTED),
