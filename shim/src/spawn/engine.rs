@@ -2,9 +2,10 @@
 
 use super::control::{Control, ControlError};
 use crate::process::Process;
-use pinnace_plan::{Failure, Fd, Plan, Report, WireError, fds};
+use pinnace_plan::{Failure, Fd, Report, WireError, fds};
 use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
 use rustix::process::Signal;
+use serde::Serialize;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -78,8 +79,10 @@ impl<'a> Descriptors<'a> {
 pub(super) struct Launch<'a> {
     /// The engine program.
     pub program: BorrowedFd<'a>,
-    /// Its name, as process lists show it before the guest's arguments.
+    /// Its name, as process lists show it.
     pub name: &'a str,
+    /// What they show after it.
+    pub args: &'a [String],
     /// Streams and everything the plan names.
     pub descriptors: Descriptors<'a>,
     /// Namespaces.
@@ -102,11 +105,11 @@ impl Engine {
     ///
     /// # Errors
     /// When it cannot be born, refuses its plan, or dies; it is gone then.
-    pub(super) async fn launch(launch: Launch<'_>, plan: &Plan) -> Result<Self, EngineError> {
+    pub(super) async fn launch<P: Serialize>(launch: Launch<'_>, plan: &P) -> Result<Self, EngineError> {
         let sealed =
             pinnace_spawn::sealed("pinnace-plan", &pinnace_plan::encode(plan)?).map_err(EngineError::Plan)?;
         let (control, theirs) = Control::pair()?;
-        let args = arguments(launch.name, &plan.guest.args);
+        let args = arguments(launch.name, launch.args);
         let mut list = launch.descriptors.list;
         list.extend([(sealed.as_fd(), fds::PLAN), (theirs.as_fd(), fds::CONTROL)]);
         list.sort_unstable_by_key(|(_, number)| *number);
@@ -159,7 +162,7 @@ impl Engine {
 }
 
 /// The process' own arguments. A NUL inside one would end it early for the kernel, so it is cut there.
-fn arguments(name: &str, guest: &[String]) -> Vec<CString> {
-    let whole = std::iter::once(name).chain(guest.iter().map(String::as_str));
+fn arguments(name: &str, args: &[String]) -> Vec<CString> {
+    let whole = std::iter::once(name).chain(args.iter().map(String::as_str));
     whole.map(|text| CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()).collect()
 }

@@ -11,7 +11,7 @@ use super::user::UserError;
 use super::walls::WallError;
 use crate::cgroups::CgroupError;
 use crate::stdio::StdioError;
-use pinnace_node::ConfigError;
+use pinnace_node::{ConfigError, InstallationError};
 
 /// Why a container could not be made: one variant per step, each with its own message.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +49,18 @@ pub enum SpawnFailure {
     /// Its streams.
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// The program that holds a pod.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
     /// Its process.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A further process of it.
     #[error("exec into a Wasm container is not supported by this version of Pinnace")]
     NoExec,
+    /// A further process of a pod's own container.
+    #[error("a pod's own container runs nothing: execute in one of the pod's containers")]
+    ExecInHolder,
 }
 
 impl SpawnFailure {

@@ -60,6 +60,8 @@ pub struct Within {
 pub enum Runner {
     /// Engine programs, one a process.
     Engine,
+    /// The holder of a pod's namespaces.
+    Holder,
 }
 
 impl Runner {
@@ -75,6 +77,7 @@ impl Runner {
     ) -> Result<Spawned, SpawnFailure> {
         match self {
             Self::Engine => Err(SpawnFailure::NoExec),
+            Self::Holder => Err(SpawnFailure::ExecInHolder),
         }
     }
 
@@ -84,7 +87,7 @@ impl Runner {
     /// When one cannot be changed.
     pub async fn update(&self, cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), CgroupError> {
         match self {
-            Self::Engine => cgroup.limit_for_good(resources).await,
+            Self::Engine | Self::Holder => cgroup.limit_for_good(resources).await,
         }
     }
 
@@ -94,7 +97,7 @@ impl Runner {
     /// When something of it stays.
     pub async fn delete(&self) -> Result<(), SpawnFailure> {
         match self {
-            Self::Engine => Ok(()),
+            Self::Engine | Self::Holder => Ok(()),
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::guest::root_read_only;
 use oci_spec::runtime::{Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompOperator, Process, Spec};
 use pinnace_plan::{
-    Arg, ArgOp, Build, Capabilities, Fd, Mount, Namespace, Rlimit, Root, Sandbox, Seccomp, SeccompAction,
-    SeccompRule, User,
+    Arg, ArgOp, Build, Capabilities, Fd, Holding, Mount, Namespace, Rlimit, Root, Sandbox, Seccomp,
+    SeccompAction, SeccompRule, User,
 };
 use std::collections::HashSet;
 
@@ -33,7 +33,6 @@ pub(super) fn first(
 ) -> Result<Sandbox, WallError> {
     let linux = spec.linux().as_ref();
     let paths = |paths: Option<&Vec<String>>| paths.cloned().unwrap_or_default();
-    let sysctls = linux.and_then(|linux| linux.sysctl().as_ref());
     let files = Build {
         fd: root,
         read_only: root_read_only(spec),
@@ -42,9 +41,9 @@ pub(super) fn first(
         readonly_paths: paths(linux.and_then(|linux| linux.readonly_paths().as_ref())),
     };
     Ok(Sandbox {
-        hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
-        domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
-        sysctls: sysctls.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        hostname: named(spec.hostname()),
+        domainname: named(spec.domainname()),
+        sysctls: sysctls(spec),
         ..another(spec, process, Root::Build(files), join)?
     })
 }
@@ -66,11 +65,37 @@ pub(super) fn another(
         domainname: None,
         sysctls: Vec::new(),
         root,
-        rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
+        rlimits: rlimits(process),
         user: user(process),
         capabilities: capabilities(process),
         seccomp: seccomp.map(profile).transpose()?,
     })
+}
+
+/// What a pod's holder needs, which runs nothing.
+#[must_use]
+pub(super) fn holding(spec: &Spec, process: &Process, join: Vec<(Namespace, Fd)>) -> Holding {
+    Holding {
+        join,
+        hostname: named(spec.hostname()),
+        domainname: named(spec.domainname()),
+        sysctls: sysctls(spec),
+        rlimits: rlimits(process),
+        user: user(process),
+    }
+}
+
+fn named(name: &Option<String>) -> Option<String> {
+    name.clone().filter(|name| !name.is_empty())
+}
+
+fn sysctls(spec: &Spec) -> Vec<(String, String)> {
+    let sysctls = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
+    sysctls.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn rlimits(process: &Process) -> Vec<Rlimit> {
+    process.rlimits().iter().flatten().map(rlimit).collect()
 }
 
 fn rlimit(limit: &oci_spec::runtime::PosixRlimit) -> Rlimit {
