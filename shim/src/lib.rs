@@ -12,6 +12,7 @@
 pub mod cgroups;
 pub mod events;
 pub mod log;
+pub mod native;
 pub mod process;
 pub mod protocol;
 pub mod server;

@@ -47,7 +47,10 @@ impl Cgroup {
     }
 
     /// Fails if somebody is in it; where it is not there, or just being removed, nobody is.
-    pub(super) fn refuse_processes(&self) -> Result<(), CgroupError> {
+    ///
+    /// # Errors
+    /// When somebody is, or nobody can say.
+    pub fn refuse_processes(&self) -> Result<(), CgroupError> {
         match self.pids_everywhere()?.is_empty() {
             true => Ok(()),
             false => Err(CgroupError::Occupied { path: self.path.to_string().into() }),

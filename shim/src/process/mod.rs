@@ -1,9 +1,11 @@
 //! A child process of the server's, held by its descriptor: never a stranger with the same pid.
 
+pub(crate) mod orphans;
 pub(crate) mod signal;
 pub(crate) mod watch;
 
-use rustix::process::{WaitId, WaitIdOptions};
+use orphans::Watched;
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use tokio::io::unix::AsyncFd;
@@ -17,6 +19,7 @@ pub struct Process {
     /// Its pid in the host's pid namespace.
     pub pid: i32,
     pidfd: AsyncFd<OwnedFd>,
+    watched: Watched,
 }
 
 impl Process {
@@ -25,7 +28,16 @@ impl Process {
     /// # Errors
     /// When the kernel or the runtime refuses.
     pub fn watch(pid: i32, pidfd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { pid, pidfd: watch::readable(pidfd)? })
+        Ok(Self { pid, pidfd: watch::readable(pidfd)?, watched: Watched::new(pid) })
+    }
+
+    /// Watches a child by its pid, which stays its own until it is reaped.
+    ///
+    /// # Errors
+    /// As [`Self::watch`]; when there is no such process.
+    pub fn of_pid(pid: i32) -> io::Result<Self> {
+        let known = Pid::from_raw(pid).ok_or_else(|| io::Error::other("a child without a pid"))?;
+        Self::watch(pid, pidfd_open(known, PidfdFlags::empty())?)
     }
 
     /// Signals the process.
@@ -48,6 +60,7 @@ impl Process {
                 WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
             ) {
                 Ok(Some(status)) => {
+                    self.watched.over();
                     let exited = status.exit_status().and_then(|code| u32::try_from(code).ok());
                     let killed = status.terminating_signal().and_then(|signal| u32::try_from(signal).ok());
                     return exited.or(killed.map(|signal| 128 + signal)).unwrap_or(UNKNOWN);
@@ -55,6 +68,7 @@ impl Process {
                 Ok(None) => ready.clear_ready(),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
+                    self.watched.over();
                     log::error!("cannot reap process {}: {error}", self.pid);
                     return UNKNOWN;
                 }

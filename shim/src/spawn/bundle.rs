@@ -112,14 +112,20 @@ impl Bundle<'_> {
     /// # Errors
     /// When it cannot be written.
     pub fn note_pid(&self, pid: i32) -> Result<(), BundleError> {
-        let path = self.0.join(PID);
+        let path = self.pid_file();
         std::fs::write(&path, pid.to_string()).map_err(|source| BundleError::Write { path, source })
+    }
+
+    /// Where the pid is noted.
+    #[must_use]
+    pub fn pid_file(&self) -> PathBuf {
+        self.0.join(PID)
     }
 
     /// The pid that was noted; none if Create never got that far.
     #[must_use]
     pub fn noted_pid(&self) -> Option<u32> {
-        std::fs::read_to_string(self.0.join(PID)).ok()?.trim().parse().ok()
+        std::fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()
     }
 }
 

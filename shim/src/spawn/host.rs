@@ -35,13 +35,13 @@ pub enum HostError {
 /// One server's host.
 #[derive(Debug)]
 pub struct Host {
-    pub(super) hierarchies: Hierarchies,
+    pub(crate) hierarchies: Hierarchies,
     pub(super) installation: Installation,
     pub(super) cache: Arc<Cache>,
     pub(super) memo: Memo,
     pub(super) images: Containerd,
     pub(super) boot_dir: PathBuf,
-    pub(super) namespace: String,
+    pub(crate) namespace: String,
     config: Config,
     oom_score: Once,
 }
@@ -73,6 +73,11 @@ impl Host {
     #[must_use]
     pub fn log_level(&self) -> log::LevelFilter {
         self.config.log.level.into()
+    }
+
+    /// Where the OCI runtime keeps its state of native containers.
+    pub(crate) fn oci_root(&self) -> PathBuf {
+        self.boot_dir.join("oci").join(&self.namespace)
     }
 
     /// The node's configuration as the handler's options narrow it.
