@@ -1,4 +1,9 @@
 //! A module on its way to the compiler: copied once, hashed on the way, then unchangeable.
+//!
+//! ```text
+//!  a file ──────────────── copy ──▶ memory file, hashed ─┐
+//!  a layer, which its reader has written and hashed ─────┴─▶ sealed ─▶ the compile process
+//! ```
 
 use crate::{
     CacheError, Digest,
@@ -6,6 +11,7 @@ use crate::{
 };
 use pinnace_spawn::{memory_file, seal};
 use std::{
+    fs::File,
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
@@ -53,6 +59,19 @@ impl Input {
         Ok(Self { file, digest: hasher.finish(), length, name })
     }
 
+    /// Takes a memory file that holds a module of this digest and length, and nothing else: whoever wrote it has
+    /// checked that. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// If it cannot be sealed.
+    pub fn verified(module: File, digest: Digest, length: u64, name: &str) -> Result<Self, CacheError> {
+        let name = printable(name);
+        match seal(module) {
+            Ok(file) => Ok(Self { file, digest, length, name }),
+            Err(source) => Err(CacheError::Seal { name, source }),
+        }
+    }
+
     /// Its digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -87,16 +106,23 @@ pub(crate) fn printable(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::hash_file;
-    use std::fs::File;
 
     #[test]
     fn what_was_hashed_cannot_be_changed() {
         let bytes = vec![7; 3 * CHUNK + 1];
-        let input = Input::copy(bytes.as_slice(), u64::MAX, "seven").unwrap();
-        assert_eq!(hash_file(&input, u64::MAX, "seven").unwrap(), (input.digest(), bytes.len() as u64));
-        let mut file = File::from(input.file);
-        assert!(file.write_all(b"x").is_err());
-        assert!(file.set_len(1).is_err());
+        let copied = Input::copy(bytes.as_slice(), u64::MAX, "seven").unwrap();
+        let mut written = memory_file("seven").unwrap();
+        written.write_all(&bytes).unwrap();
+        let verified = Input::verified(written, copied.digest(), copied.length(), "seven").unwrap();
+        for input in [copied, verified] {
+            assert_eq!(hash_file(&input, u64::MAX, "seven").unwrap(), (input.digest(), bytes.len() as u64));
+            let mut file = File::from(input.file);
+            let mut first = [0];
+            assert!(file.read_exact(&mut first).is_ok() && first == [7], "it is read from its start");
+            assert!(file.write_all(b"x").is_err());
+            assert!(file.set_len(1).is_err());
+        }
+        assert!(Input::verified(tempfile::tempfile().unwrap(), Digest([0; 32]), 0, "a file").is_err());
     }
 
     #[test]

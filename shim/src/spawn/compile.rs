@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  digest (remembered, of the file, or the layer's own) ─▶ Cache::find ── hit ──────────────────────▶ Artifact
-//!                                                  └ miss ─▶ sealed copy ─▶ obtain, on a thread of its own
+//!                     └ miss ─▶ sealed copy (a layer is hashed while it comes) ─▶ obtain, on a thread of its own
 //! ```
 //!
 //! Everything beyond the miss blocks, and the compile process dies with the thread that made it; so this is
@@ -14,7 +14,7 @@ use pinnace_node::{Config, FingerprintError, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, PipeReader, Seek};
+use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,7 @@ impl<'a> Compiler<'a> {
         }
         let input = match source {
             Source::File(file, _) => Input::copy(file, max, name)?,
-            Source::Layer(image, layer) => self.fetch(image, layer, max, name).await?,
+            Source::Layer(image, layer) => self.fetch(image, layer, digest, name).await?,
         };
         log::info!("compiling {name} for {}", self.engine);
         self.compile(input).await
@@ -99,13 +99,12 @@ impl<'a> Compiler<'a> {
         &self,
         image: &ImageRef,
         layer: &WasmLayer,
-        max: u64,
+        digest: Digest,
         name: &str,
     ) -> Result<Input, CompileError> {
-        let mut kept = pinnace_spawn::memory_file("pinnace-layer").map_err(CompileError::Keep)?;
+        let kept = pinnace_spawn::memory_file("pinnace-layer").map_err(CompileError::Keep)?;
         self.host.images.read_layer(image, layer, &kept).await?;
-        kept.rewind().map_err(CompileError::Keep)?;
-        Ok(Input::copy(&kept, max, name)?)
+        Ok(Input::verified(kept, digest, layer.size, name)?)
     }
 
     /// Whoever stops waiting, because something else of the container failed, ends the compile process too.
