@@ -88,6 +88,8 @@ pub(super) struct ImageSpec {
     pub(super) image: String,
     #[prost(map = "string, string", tag = "2")]
     pub(super) annotations: HashMap<String, String>,
+    #[prost(string, tag = "18")]
+    pub(super) user_specified: String,
     #[prost(string, tag = "19")]
     pub(super) handler: String,
 }

@@ -153,7 +153,12 @@ impl Drop for Pod<'_> {
 /// An image as a kubelet names it for a pod of our handler: what each version looks at of that differs.
 fn spec(image: &str) -> ImageSpec {
     let handler = ("io.containerd.cri.runtime-handler".to_owned(), HANDLER.to_owned());
-    ImageSpec { image: image.to_owned(), annotations: [handler].into(), handler: HANDLER.to_owned() }
+    ImageSpec {
+        image: image.to_owned(),
+        annotations: [handler].into(),
+        user_specified: image.to_owned(),
+        handler: HANDLER.to_owned(),
+    }
 }
 
 fn id(of: &str) -> Id {

@@ -8,5 +8,6 @@ mod document;
 mod index_of_both;
 mod matrix;
 mod moved_tag;
+mod one_configuration;
 mod pods;
 mod ways;

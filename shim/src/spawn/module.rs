@@ -70,6 +70,9 @@ pub enum ModuleError {
 /// By which a pod asks for one of the engines its node allows.
 const ENGINE_ANNOTATION: &str = "pinnace.dev/engine";
 
+/// By which containerd's CRI tells, since 2.0, which image the user named.
+const IMAGE_ANNOTATION: &str = "io.kubernetes.cri.image-name";
+
 /// A module ready to be mapped by an engine.
 #[derive(Debug)]
 pub(super) struct Module {
@@ -105,8 +108,8 @@ pub(super) async fn find(
     // An artifact needs no entrypoint, and containerd lets it through without; its guest is called by the id.
     let command = process.args().iter().flatten().next();
     let (program, function) = command.map_or((id, None), |command| entry::split_function(command));
-    let asked = spec.annotations().as_ref().and_then(|annotations| annotations.get(ENGINE_ANNOTATION));
-    let engine = config.engine(asked.map(String::as_str))?.as_str();
+    let annotation = |name| spec.annotations().as_ref().and_then(|all| all.get(name)).map(String::as_str);
+    let engine = config.engine(annotation(ENGINE_ANNOTATION))?.as_str();
     let compiler = compile::Compiler::new(host, config, engine)?;
     let entry = command.map_or(Entry::Missing, |_| entry::look(root, spec, process, program));
     let (name, artifact) = match entry {
@@ -115,7 +118,7 @@ pub(super) async fn find(
             let artifact = compiler.artifact(&name, Source::File(&file, layers)).await?;
             (name, artifact)
         }
-        other => match layer(host, config, id, &compiler).await? {
+        other => match layer(host, config, id, annotation(IMAGE_ANNOTATION), &compiler).await? {
             Some(found) => found,
             None if command.is_none() => return Err(ModuleError::NoCommand.into()),
             None => return Err(nothing(program, other).into()),
@@ -138,11 +141,15 @@ async fn layer(
     host: &Host,
     config: &Config,
     id: &str,
+    asked: Option<&str>,
     compiler: &compile::Compiler<'_>,
 ) -> Result<Option<(String, Artifact)>, SpawnFailure> {
-    let Some(image) = host.images.image_of(id).await.map_err(ModuleError::from)? else {
+    let Some(mut image) = host.images.image_of(id).await.map_err(ModuleError::from)? else {
         return Ok(None);
     };
+    if let Some(asked) = asked {
+        image = host.images.meant(image, asked).await.map_err(ModuleError::from)?;
+    }
     let limit = config.module.max_bytes.get();
     let Some(layer) = host.images.wasm_of(&image, &host.memo, limit).await.map_err(ModuleError::from)? else {
         return Ok(None);
