@@ -3,7 +3,7 @@
 //! The measuring itself is `e2e/src/bin/measure`; the null shim is a workspace of its own, because its
 //! dependencies are not ours.
 
-use crate::demo::{newest, on};
+use crate::demo::{on, shown};
 use crate::error::Error;
 use crate::run::{self, say};
 use crate::{paths, programs, tools};
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 /// Builds all contenders and measures them.
 pub(crate) fn measure(options: &Options) -> Result<(), Error> {
     let brought = tools::bring()?;
-    let version = newest(&brought)?;
+    let version = shown(&brought)?;
     programs::build()?;
     tools::link(&null_shim()?, NULL_SHIM)?;
     say("build the measurement");
