@@ -36,10 +36,11 @@ mod terminal;
 
 pub use console::ConsoleSocket;
 pub use error::StdioError;
-pub use logger::{Logger, Owner};
+pub use logger::Owner;
 pub use tail::Tail;
 
 use direct::Ends;
+use logger::Logger;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use terminal::{Streams, Terminal};
@@ -172,12 +173,6 @@ impl Stdio {
             Way::Direct { .. } | Way::Expected(_) => None,
         };
         Tail::new(terminal, self.logger)
-    }
-
-    /// Closes everything here; gives the logger, which may have to read on.
-    #[must_use]
-    pub fn into_logger(self) -> Option<Logger> {
-        self.logger
     }
 }
 

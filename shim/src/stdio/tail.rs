@@ -6,7 +6,7 @@
 //!
 //! It runs by itself. A client that reads gets everything and then the end of the output; only then it calls Delete.
 
-use super::Logger;
+use super::logger::Logger;
 use super::terminal::Copying;
 use std::time::Duration;
 use tokio::sync::oneshot;

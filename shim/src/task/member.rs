@@ -5,7 +5,7 @@ use super::keeper::{Teller, follow};
 use super::request::{ExecRequest, Exit};
 use crate::process::Process;
 use crate::spawn::Spawned;
-use crate::stdio::{self, Logger, Stdio};
+use crate::stdio::{self, Stdio, Tail};
 use pinnace_plan::ExitCause;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -26,8 +26,8 @@ pub(super) struct Member {
     pub(super) waits: Vec<Answer<Exit>>,
     go: Option<oneshot::Sender<()>>,
     stdio: Option<Stdio>,
-    /// Reads what the process wrote last.
-    logger: Option<Logger>,
+    /// What the process wrote last.
+    tail: Option<Tail>,
 }
 
 impl Member {
@@ -45,8 +45,8 @@ impl Member {
 
     fn new(request: stdio::Request) -> Self {
         let (exec, process, cause, start, delete) = (None, None, None, None, None);
-        let (go, stdio, logger) = (None, None, None);
-        Self { request, exec, process, cause, start, delete, waits: Vec::new(), go, stdio, logger }
+        let (go, stdio, tail) = (None, None, None);
+        Self { request, exec, process, cause, start, delete, waits: Vec::new(), go, stdio, tail }
     }
 
     /// There is a process now, and it is followed.
@@ -81,14 +81,14 @@ impl Member {
         self.stdio.as_ref().map_or(Ok(()), |stdio| stdio.resize(width, height))
     }
 
-    /// Closes our ends of the streams.
+    /// Closes our ends of the streams, but for what the process wrote last to a terminal or a logger.
     pub(super) fn close_streams(&mut self) {
-        self.logger = self.stdio.take().and_then(Stdio::into_logger);
+        self.tail = self.stdio.take().map(Stdio::finish);
     }
 
-    /// Has the logger end; tells when it is gone. Without one it is as if it had gone already.
+    /// Has that end; tells when it is gone. Without it, it is as if it had gone already.
     pub(super) fn end_streams(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let gone = self.logger.take().map(Logger::stop);
+        let gone = self.tail.take().map(Tail::stop);
         async {
             if let Some(gone) = gone {
                 // Its other end says nothing, it only goes away.

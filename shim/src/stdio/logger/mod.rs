@@ -53,7 +53,7 @@ pub struct Owner<'a> {
 
 /// A logger that runs. Dropped, it is killed; [`Logger::stop`] is the gentle way.
 #[derive(Debug)]
-pub struct Logger {
+pub(super) struct Logger {
     path: PathBuf,
     readiness: Readiness,
     ready: Option<pipe::Receiver>,
@@ -96,7 +96,7 @@ impl Logger {
 
     /// Has it end, now that its input has ended. What comes back is told, or closed, when it is gone.
     #[must_use]
-    pub fn stop(self) -> oneshot::Receiver<()> {
+    pub(super) fn stop(self) -> oneshot::Receiver<()> {
         // A logger that is gone already hears nothing.
         let _heard = self.orders.send(());
         self.gone
