@@ -80,9 +80,15 @@ pub enum CgroupError {
     /// A limit this runtime cannot set.
     #[error("the spec's {field} is {value:?}: {remedy}")]
     BadLimit { field: &'static str, value: String, remedy: &'static str },
-    /// v2: libcgroups could not write, or the kernel refused; its message names file and value.
-    #[error("cannot limit the cgroup {path}: {source}")]
-    LimitV2 { path: CgroupPath, source: Box<libcgroups::v2::manager::V2ManagerError> },
+    /// A memory limit below what is used, of which the kernel can take nothing away.
+    #[error("cannot write {value:?} to {}: {usage} bytes are in use: stop something first", path.display())]
+    BelowUse { path: PathBuf, value: String, usage: u64 },
+    /// v1: a memory limit above the one of memory with swap.
+    #[error(
+        "cannot write {value:?} to {}: memory with swap may be {together} bytes: update memory.swap too",
+        path.display()
+    )]
+    AboveSwap { path: PathBuf, value: String, together: u64 },
     /// The file a child joins by cannot be opened.
     #[error("cannot open {} to join: {source}", path.display())]
     Join { path: PathBuf, source: io::Error },

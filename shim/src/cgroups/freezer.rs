@@ -14,8 +14,8 @@
 //! are thawed again: a container is never half paused.
 //!
 //! A signal waits until the thaw. On v1 even SIGKILL does: [`Cgroup::thaw`] after it, and the process ends before it
-//! runs any instruction of its own. On v2 SIGKILL ends what is frozen at once. [`Cgroup::kill`] and
-//! [`Cgroup::signal_all`] know both.
+//! runs any instruction of its own. On v2 what ends a process that has no handler for it, as SIGKILL, ends it at once.
+//! [`Cgroup::kill`] and [`Cgroup::signal_all`] know both.
 //!
 //! systemd can freeze a unit, by writing the same files. It is not asked: nothing is remembered by it that a
 //! `daemon-reload` would write over.

@@ -5,9 +5,9 @@
 //!        │
 //!  Cgroup::create ──▶ limit ──▶ join ──▶ (the child is born in it)
 //!        │              │         └ v1: opened `tasks` files; v2: the directory, for CLONE_INTO_CGROUP
-//!        │              └ written by libcgroups, only when the spec has limits
+//!        │              └ only when the spec has limits
 //!        │
-//!  memory_limit_files, pids, stats, oom_kills, freeze, thaw, signal_all        while it lives
+//!  memory_limit_files, pids, stats, oom_kills, freeze, thaw, update, signal_all        while it lives
 //!        │
 //!  kill ──▶ remove            at Delete; also from `Cgroup::open`, when another process made it
 //! ```

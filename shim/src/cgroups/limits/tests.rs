@@ -172,12 +172,105 @@ fn a_controller_that_is_not_handed_down_is_told_with_who_keeps_it() {
     }
 }
 
-#[test]
-fn a_weight_without_bfq_is_of_the_kernels_own_scale() {
-    for (weight, own) in [(10, "1"), (16, "61"), (17, "71"), (200, "1920"), (1000, "10000")] {
-        let mut limits = resources(&format!(r#"{{"blockIO":{{"weight":{weight}}}}}"#));
-        weigh_without_bfq(&mut limits);
-        assert_eq!(limits.block_io().as_ref().and_then(LinuxBlockIo::weight), None);
-        assert_eq!(limits.unified().as_ref().unwrap()["io.weight"], own, "{weight}");
+/// A v1 memory cgroup of plain files.
+fn v1_with(dir: &Path, files: &[(&str, &str)]) -> Cgroup {
+    fs::create_dir_all(dir.join("c")).unwrap();
+    for (name, content) in files {
+        fs::write(dir.join("c").join(name), content).unwrap();
     }
+    let controllers = [Controller::Memory, Controller::Cpu, Controller::Pids, Controller::Blkio];
+    Cgroup::open(&Hierarchies::v1_at(&[(&controllers, dir)]), "/c").unwrap()
+}
+
+#[tokio::test]
+async fn an_update_changes_what_it_names_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v1_with(
+        dir.path(),
+        &[
+            ("memory.limit_in_bytes", "9\n"),
+            ("cpu.shares", "1024\n"),
+            ("pids.max", "max\n"),
+            ("cpu.idle", "1\n"),
+        ],
+    );
+    cgroup
+        .update(&resources(r#"{"memory":{"limit":7},"cpu":{"idle":0},"pids":{"limit":-1}}"#))
+        .await
+        .unwrap();
+    let value = |file: &str| fs::read_to_string(dir.path().join("c").join(file)).unwrap().trim().to_owned();
+    assert_eq!(value("memory.limit_in_bytes"), "7");
+    assert_eq!(value("cpu.idle"), "0");
+    assert_eq!(value("cpu.shares"), "1024");
+    assert_eq!(value("pids.max"), "max", "what stands is not written");
+    cgroup.update(&resources("{}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_update_that_fails_half_way_puts_back_what_stood() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = [
+        ("memory.limit_in_bytes", "9\n"),
+        ("memory.soft_limit_in_bytes", "8\n"),
+        ("cpu.shares", "1024\n"),
+        ("blkio.bfq.weight", "100\n"),
+    ];
+    let cgroup = v1_with(dir.path(), &files);
+    // pids.max is not there, and comes after those two.
+    let half = r#"{"memory":{"limit":7,"reservation":6},"cpu":{"shares":512},"pids":{"limit":5}}"#;
+    let error = cgroup.update(&resources(half)).await.unwrap_err().to_string();
+    assert!(error.contains("c/pids.max") && error.contains("\"5\""), "{error}");
+    for (name, content) in files {
+        let now = fs::read_to_string(dir.path().join("c").join(name)).unwrap();
+        assert_eq!(now.trim(), content.trim(), "{name}");
+    }
+    cgroup.update(&resources(r#"{"blockIO":{"weight":200}}"#)).await.unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("c/blkio.bfq.weight")).unwrap().trim(), "200");
+}
+
+#[tokio::test]
+async fn a_limit_below_use_is_refused_before_when_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup =
+        v1_with(dir.path(), &[("memory.limit_in_bytes", "9000\n"), ("memory.usage_in_bytes", "5000\n")]);
+    let asked = r#"{"memory":{"limit":4999,"checkBeforeUpdate":true}}"#;
+    let error = cgroup.update(&resources(asked)).await.unwrap_err();
+    assert!(matches!(error, CgroupError::BelowUse { usage: 5000, .. }), "{error}");
+    cgroup.update(&resources(r#"{"memory":{"limit":5000,"checkBeforeUpdate":true}}"#)).await.unwrap();
+    // Without the question the kernel makes room, on a thread.
+    cgroup.update(&resources(r#"{"memory":{"limit":4000}}"#)).await.unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("c/memory.limit_in_bytes")).unwrap().trim(), "4000");
+}
+
+#[tokio::test]
+async fn an_update_of_what_is_gone_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let update = resources(r#"{"memory":{"limit":7}}"#);
+    let error = v1_memory(dir.path()).update(&update).await.unwrap_err();
+    assert!(matches!(error, CgroupError::Gone { .. }), "{error}");
+    fs::write(dir.path().join("cgroup.controllers"), "memory\n").unwrap();
+    let v2 = Cgroup::open(&Hierarchies::v2_at(dir.path()), "/d").unwrap();
+    let error = v2.update(&update).await.unwrap_err();
+    assert!(matches!(error, CgroupError::Gone { .. }), "{error}");
+}
+
+#[test]
+fn what_v2_has_no_file_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let cgroup = v2(dir.path(), "cpu memory io");
+    for json in [
+        r#"{"memory":{"swap":5}}"#,
+        r#"{"memory":{"limit":6,"swap":5}}"#,
+        r#"{"memory":{"limit":-1,"swap":5}}"#,
+        r#"{"memory":{"disableOOMKiller":true}}"#,
+        r#"{"cpu":{"realtimeRuntime":5}}"#,
+        r#"{"blockIO":{"leafWeight":5}}"#,
+    ] {
+        let error = cgroup.limit(&resources(json)).unwrap_err();
+        assert!(matches!(error, CgroupError::BadLimit { .. }), "{json}: {error}");
+    }
+    assert!(matches!(
+        check(&resources(r#"{"hugepageLimits":[{"pageSize":"../2MB","limit":0}]}"#)),
+        Err(CgroupError::BadLimit { .. })
+    ));
 }

@@ -1,77 +1,13 @@
-//! v1: the spec's limits as values for the kernel's files, and their writing.
-//!
-//! ```text
-//!  LinuxResources ─▶ values ─▶ each written ── EINVAL ─▶ once more, after the others ── refused ─▶ an error
-//! ```
-//!
-//! The kernel checks a value against those that stand: memory may not exceed memory with swap, nor a cpu's quota
-//! what its period allows above. Which of two comes first depends on what was before; so who is refused waits for
-//! the others.
+//! v1: the spec's limits as values for the kernel's files.
 
-use crate::cgroups::discover::Tree;
-use crate::cgroups::{Cgroup, CgroupError, Controller, files};
+use super::value::{Value, Values, Without};
+use crate::cgroups::Controller;
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxNetwork, LinuxResources, LinuxThrottleDevice,
 };
-use rustix::io::Errno;
 
-/// What to do on a kernel that lacks a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Without {
-    /// The limit cannot be set.
-    Fail,
-    /// Without it there is nothing to limit.
-    PassOver,
-    /// The same limit by another name.
-    Take(&'static str),
-}
-
-/// One value for one file.
-#[derive(Debug, PartialEq, Eq)]
-struct Value {
-    controller: Controller,
-    file: String,
-    value: String,
-    without: Without,
-}
-
-impl Cgroup {
-    /// Writes every limit of the spec.
-    pub(super) fn write_v1(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
-        let mut refused = Vec::new();
-        for value in values(resources) {
-            match self.write_value(&value) {
-                Err((_, Errno::INVAL)) => refused.push(value),
-                done => done.map_err(|(path, errno)| failed(path, &value, errno))?,
-            }
-        }
-        for value in refused {
-            self.write_value(&value).map_err(|(path, errno)| failed(path, &value, errno))?;
-        }
-        Ok(())
-    }
-
-    /// With the file in the error, for it may be the other of two.
-    fn write_value(&self, value: &Value) -> Result<(), (std::path::PathBuf, Errno)> {
-        let write = |tree: &Tree, file: &str| {
-            let name = self.path.file(file);
-            files::write(tree, &name, &value.value).map_err(|errno| (tree.whole(&name), errno))
-        };
-        // That the controller is there was looked at before.
-        let Some(tree) = self.hierarchies.tree_of(value.controller) else { return Ok(()) };
-        match (write(tree, &value.file), value.without) {
-            (Err((_, Errno::NOENT)), Without::PassOver) => Ok(()),
-            (Err((_, Errno::NOENT)), Without::Take(other)) => write(tree, other),
-            (done, _) => done,
-        }
-    }
-}
-
-fn failed(path: std::path::PathBuf, value: &Value, errno: Errno) -> CgroupError {
-    CgroupError::Write { path, value: value.value.clone(), source: errno.into() }
-}
-
-fn values(resources: &LinuxResources) -> Vec<Value> {
+/// What is written for a spec's limits.
+pub(super) fn values(resources: &LinuxResources) -> Vec<Value> {
     let mut values = Values(Vec::new());
     resources.memory().iter().for_each(|memory| values.memory(memory));
     resources.cpu().iter().for_each(|cpu| values.cpu(cpu));
@@ -92,27 +28,7 @@ fn values(resources: &LinuxResources) -> Vec<Value> {
     values.0
 }
 
-struct Values(Vec<Value>);
-
 impl Values {
-    fn add(&mut self, controller: Controller, file: &str, value: impl ToString) {
-        let (file, value) = (file.to_owned(), value.to_string());
-        self.0.push(Value { controller, file, value, without: Without::Fail });
-    }
-
-    /// Zero is "not set", as everywhere in the spec's memory, CPU and IO parts.
-    fn set<T: ToString + Default + PartialEq>(&mut self, of: Controller, file: &str, value: Option<T>) {
-        if let Some(value) = value.filter(|value| *value != T::default()) {
-            self.add(of, file, value);
-        }
-    }
-
-    fn last_without(&mut self, without: Without) {
-        if let Some(value) = self.0.last_mut() {
-            value.without = without;
-        }
-    }
-
     fn memory(&mut self, memory: &LinuxMemory) {
         let of = Controller::Memory;
         self.set(of, "memory.limit_in_bytes", memory.limit());
@@ -136,10 +52,10 @@ impl Values {
         self.set(of, "cpu.shares", cpu.shares());
         self.set(of, "cpu.cfs_period_us", cpu.period());
         self.set(of, "cpu.cfs_quota_us", cpu.quota());
-        self.set(of, "cpu.cfs_burst_us", cpu.burst());
+        self.set_or_zero(of, "cpu.cfs_burst_us", cpu.burst());
         self.set(of, "cpu.rt_period_us", cpu.realtime_period());
         self.set(of, "cpu.rt_runtime_us", cpu.realtime_runtime());
-        self.set(of, "cpu.idle", cpu.idle());
+        self.set_or_zero(of, "cpu.idle", cpu.idle());
         self.set(Controller::Cpuset, "cpuset.cpus", cpu.cpus().clone());
         self.set(Controller::Cpuset, "cpuset.mems", cpu.mems().clone());
     }
@@ -175,7 +91,7 @@ impl Values {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cgroups::Hierarchies;
+    use crate::cgroups::{Cgroup, Hierarchies};
     use std::fs;
 
     fn written(json: &str) -> Vec<String> {
@@ -203,6 +119,7 @@ mod tests {
                     "cpu.shares=2",
                     "cpu.cfs_period_us=1000",
                     "cpu.cfs_quota_us=-1",
+                    "cpu.cfs_burst_us=0",
                     "cpu.idle=1",
                     "cpuset.cpus=0-1",
                     "cpuset.mems=0",

@@ -115,6 +115,26 @@ impl Cgroup {
         self.limit(limits)
     }
 
+    /// Puts other limits in force, of a container that waits, runs or is paused; what is not asked for stays as it is.
+    ///
+    /// # Errors
+    /// With the first that cannot be, or when systemd refuses one; all are as before then.
+    pub async fn update(&self, limits: &LinuxResources) -> Result<(), CgroupError> {
+        let before = self.replace_limits(limits).await?;
+        let Some(scope) = &self.scope else { return Ok(()) };
+        let properties = properties::changes(&self.limits_in_force(), before.files());
+        if properties.is_empty() {
+            return Ok(());
+        }
+        let told = async { Manager::connect().await?.set(&scope.unit, &properties).await };
+        if let Err(error) = told.await {
+            self.put_back(before);
+            return Err(error.into());
+        }
+        // systemd rounds some.
+        self.replace_limits(limits).await.map(drop)
+    }
+
     /// Has the container's process join those v1 hierarchies of systemd that have no controller: by one of them it
     /// finds out that a scope is empty. systemd takes it out of devices, where it knows of no directory: that is
     /// undone. For v2 and a plain cgroup there is nothing to do.

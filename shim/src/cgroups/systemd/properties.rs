@@ -10,37 +10,38 @@ use super::wire::Value;
 /// A property by its name, as `StartTransientUnit` takes it.
 pub(super) type Property = (&'static str, Value);
 
-/// A file of the kernel, and the properties that say the same.
-type Row = (&'static str, fn(&str) -> Vec<Property>);
+/// A file of the kernel, the properties that say the same, and what takes them back.
+type Row = (&'static str, fn(&str) -> Vec<Property>, Property);
+
+/// A number that says there is no such limit, or weight.
+const NONE: Value = Value::U64(u64::MAX);
 
 /// v2 and v1 together: a cgroup has the files of one of them, and `pids.max` is both's.
 const FILES: [Row; 16] = [
-    ("memory.max", |text| number("MemoryMax", text, None)),
-    ("memory.high", |text| number("MemoryHigh", text, None)),
-    ("memory.low", |text| number("MemoryLow", text, Some(0))),
-    ("memory.min", |text| number("MemoryMin", text, Some(0))),
-    ("memory.swap.max", |text| number("MemorySwapMax", text, None)),
-    ("cpu.weight", |text| number("CPUWeight", text, Some(100))),
-    ("cpu.max", |text| {
-        let mut words = text.split_whitespace();
-        quota(words.next(), words.next())
-    }),
-    ("io.weight", |text| {
-        let default = text.lines().next().and_then(|line| line.strip_prefix("default "));
-        number("IOWeight", default.unwrap_or_default(), Some(100))
-    }),
-    ("cpuset.cpus", |text| set("AllowedCPUs", text)),
-    ("cpuset.mems", |text| set("AllowedMemoryNodes", text)),
-    ("pids.max", |text| number("TasksMax", text, None)),
-    ("memory.limit_in_bytes", |text| number("MemoryLimit", text, None)),
-    ("cpu.shares", |text| number("CPUShares", text, Some(1024))),
-    ("blkio.weight", |text| number("BlockIOWeight", text, Some(500))),
-    // The two files of a v1 quota, joined by `limits`.
-    ("cpu.cfs_quota_us cpu.cfs_period_us", |text| {
-        let mut words = text.split_whitespace();
-        quota(words.next(), words.next())
-    }),
-    ("blkio.bfq.weight", |text| number("BlockIOWeight", text, Some(100))),
+    ("memory.max", |text| number("MemoryMax", text, None), ("MemoryMax", NONE)),
+    ("memory.high", |text| number("MemoryHigh", text, None), ("MemoryHigh", NONE)),
+    ("memory.low", |text| number("MemoryLow", text, Some(0)), ("MemoryLow", Value::U64(0))),
+    ("memory.min", |text| number("MemoryMin", text, Some(0)), ("MemoryMin", Value::U64(0))),
+    ("memory.swap.max", |text| number("MemorySwapMax", text, None), ("MemorySwapMax", NONE)),
+    ("cpu.weight", |text| number("CPUWeight", text, Some(100)), ("CPUWeight", NONE)),
+    ("cpu.max", |text| split(text, quota), ("CPUQuotaPerSecUSec", NONE)),
+    (
+        "io.weight",
+        |text| {
+            let default = text.lines().next().and_then(|line| line.strip_prefix("default "));
+            number("IOWeight", default.unwrap_or_default(), Some(100))
+        },
+        ("IOWeight", NONE),
+    ),
+    ("cpuset.cpus", |text| set("AllowedCPUs", text), ("AllowedCPUs", Value::Bytes(Vec::new()))),
+    ("cpuset.mems", |text| set("AllowedMemoryNodes", text), ("AllowedMemoryNodes", Value::Bytes(Vec::new()))),
+    ("pids.max", |text| number("TasksMax", text, None), ("TasksMax", NONE)),
+    ("memory.limit_in_bytes", |text| number("MemoryLimit", text, None), ("MemoryLimit", NONE)),
+    ("cpu.shares", |text| number("CPUShares", text, Some(1024)), ("CPUShares", NONE)),
+    ("blkio.weight", |text| number("BlockIOWeight", text, Some(500)), ("BlockIOWeight", NONE)),
+    // The two files of a v1 quota, joined by `read`.
+    ("cpu.cfs_quota_us cpu.cfs_period_us", |text| split(text, quota), ("CPUQuotaPerSecUSec", NONE)),
+    ("blkio.bfq.weight", |text| number("BlockIOWeight", text, Some(100)), ("BlockIOWeight", NONE)),
 ];
 
 /// v1 has no word for "no limit": it is the greatest number of pages.
@@ -66,14 +67,35 @@ pub(super) fn of(scope: &Scope, pid: u32) -> Vec<Property> {
 
 /// What its files say; `file` reads one.
 pub(super) fn limits(file: &impl Fn(&str) -> Option<String>) -> Vec<Property> {
+    FILES.iter().filter_map(|(names, told, _)| Some(told(&read(names, file)?))).flatten().collect()
+}
+
+/// What those of its files say that were changed, also that there is no limit any more.
+pub(super) fn changes<'a>(
+    file: &impl Fn(&str) -> Option<String>,
+    changed: impl Iterator<Item = &'a str>,
+) -> Vec<Property> {
+    let changed: Vec<&str> = changed.collect();
     let mut properties = Vec::new();
-    for (names, told) in FILES {
-        let texts: Option<Vec<String>> = names.split(' ').map(file).collect();
-        if let Some(texts) = texts {
-            properties.extend(told(&texts.join(" ")));
+    for (names, told, taken_back) in FILES {
+        if !names.split(' ').any(|name| changed.contains(&name)) {
+            continue;
         }
+        let said = read(names, file).map(|text| told(&text)).unwrap_or_default();
+        properties.extend(if said.is_empty() { vec![taken_back] } else { said });
     }
     properties
+}
+
+/// The text of a file, or of some.
+fn read(names: &str, file: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let texts: Option<Vec<String>> = names.split(' ').map(file).collect();
+    Some(texts?.join(" "))
+}
+
+fn split(text: &str, told: fn(Option<&str>, Option<&str>) -> Vec<Property>) -> Vec<Property> {
+    let mut words = text.split_whitespace();
+    told(words.next(), words.next())
 }
 
 fn number(property: &'static str, text: &str, untold: Option<u64>) -> Vec<Property> {
@@ -192,6 +214,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_what_was_changed_the_end_of_a_limit_is_told_too() {
+        let files = [
+            ("memory.max", "max\n"),
+            ("cpu.max", "max 100000\n"),
+            ("pids.max", "9\n"),
+            ("cpuset.cpus", "\n"),
+        ];
+        let file =
+            |name: &str| files.iter().find(|(file, _)| *file == name).map(|(_, text)| (*text).to_owned());
+        let told = changes(&file, ["memory.max", "cpu.max", "cpuset.cpus", "cpu.idle"].into_iter());
+        assert_eq!(
+            told,
+            [("MemoryMax", NONE), ("CPUQuotaPerSecUSec", NONE), ("AllowedCPUs", Value::Bytes(Vec::new()))]
+        );
+        assert_eq!(changes(&file, ["pids.max"].into_iter()), [("TasksMax", Value::U64(9))]);
+        let one_of_two = changes(&|_: &str| Some("-1\n".to_owned()), ["cpu.cfs_quota_us"].into_iter());
+        assert_eq!(one_of_two, [("CPUQuotaPerSecUSec", NONE)]);
+    }
+
     proptest! {
         #[test]
         fn a_quota_is_never_rounded_below_what_was_asked(quota in 1_000_u64..10_000_000, period in 1_000_u64..1_000_000) {
@@ -205,7 +247,7 @@ mod tests {
 
         #[test]
         fn no_content_of_a_file_is_a_panic(text in ".{0,40}") {
-            for (names, _) in FILES {
+            for (names, ..) in FILES {
                 let name = names.split(' ').next().unwrap();
                 told(&[(name, &text)]);
             }
