@@ -135,7 +135,10 @@ fn a_signal_reaches_all_and_those_frozen_when_they_are_thawed() {
     let children: Vec<Child> = (0..40).map(|_| start(&cgroup, "/bin/sleep", &["sleep", "100"])).collect();
     block_on(cgroup.freeze()).unwrap();
     cgroup.signal_all(15).unwrap();
-    assert_eq!(cgroup.pids().unwrap().len(), 40, "a signal waits for the thaw");
+    // v2 lets go who is ended by it.
+    if !place.hierarchies.is_unified() {
+        assert_eq!(cgroup.pids().unwrap().len(), 40, "a signal waits for the thaw");
+    }
     block_on(cgroup.thaw()).unwrap();
     for child in &children {
         assert_eq!(wait(child).terminating_signal(), Some(15));

@@ -63,9 +63,9 @@ pub(crate) struct Command {
 /// What every guest has.
 #[derive(clap::Args)]
 struct Machine {
-    /// With systemd, on these cgroups
+    /// Without systemd, or with it on these cgroups
     #[arg(long, value_name = "CGROUPS")]
-    systemd: Option<Cgroups>,
+    systemd: Option<Systemd>,
     /// With this containerd instead of the newest
     #[arg(long, value_name = "VERSION")]
     containerd: Option<String>,
@@ -77,26 +77,28 @@ struct Machine {
     limit: u64,
 }
 
-/// What systemd mounts.
+/// What the first program is, and what it mounts.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Cgroups {
-    /// Every controller in a hierarchy of its own
+enum Systemd {
+    /// A script, one hierarchy
+    None,
+    /// systemd, every controller in a hierarchy of its own
     V1,
-    /// One hierarchy
+    /// systemd, one hierarchy
     V2,
 }
 
 /// Tests on machines that this one is not.
 pub(crate) fn test(options: &Tests) -> Result<(), Error> {
     let machines = match options.machine.systemd {
-        None if options.full => vec![None, Some(Cgroups::V2), Some(Cgroups::V1)],
-        one => vec![one],
+        None => vec![Systemd::None, Systemd::V2, Systemd::V1],
+        Some(one) => vec![one],
     };
     for systemd in machines {
         let mut job = String::from("status=0\n");
         let mut programs = Vec::new();
-        for suite in suites(systemd) {
-            programs.push((suite.target.to_owned(), suite.build()?));
+        for suite in suites(systemd)? {
+            programs.push((suite.target.clone(), suite.build()?));
             let words = suite.words(options.full, options.filter.as_deref());
             job.push_str(&format!("echo '▸ {}'\n{words} || status=$?\n", suite.target));
         }
@@ -112,16 +114,21 @@ pub(crate) fn full() -> Result<(), Error> {
     test(&Tests { machine, full: true, filter: None })
 }
 
-fn suites(systemd: Option<Cgroups>) -> &'static [suite::Suite] {
-    if systemd.is_some() { &suite::SYSTEMD } else { &suite::UNIFIED }
+fn suites(systemd: Systemd) -> Result<Vec<suite::Suite>, Error> {
+    match systemd {
+        Systemd::None => suite::unified(),
+        Systemd::V1 | Systemd::V2 => Ok(suite::systemd()),
+    }
 }
 
 /// Any command on such a machine.
 pub(crate) fn command(options: &Command) -> Result<(), Error> {
     let mut programs = Vec::new();
-    let systemd = options.machine.systemd;
-    for suite in suites(systemd).iter().filter(|_| options.tests) {
-        programs.push((suite.target.to_owned(), suite.build()?));
+    let systemd = options.machine.systemd.unwrap_or(Systemd::None);
+    if options.tests {
+        for suite in suites(systemd)? {
+            programs.push((suite.target.clone(), suite.build()?));
+        }
     }
     for program in &options.with {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -137,7 +144,7 @@ pub(crate) fn command(options: &Command) -> Result<(), Error> {
 impl Machine {
     fn boot(
         &self,
-        systemd: Option<Cgroups>,
+        systemd: Systemd,
         tests: &[(String, PathBuf)],
         job: &str,
         interactive: bool,
@@ -152,8 +159,8 @@ impl Machine {
 
         let mut root = Root::new();
         match systemd {
-            None => unified(&mut root),
-            Some(_) => debian::fill(&mut root, &parts.debian)?,
+            Systemd::None => unified(&mut root),
+            Systemd::V1 | Systemd::V2 => debian::fill(&mut root, &parts.debian)?,
         }
         for (at, module) in parts.modules.iter().enumerate() {
             root.file(format!("/pinnace/modules/{at}.ko"), module);
@@ -166,9 +173,9 @@ impl Machine {
         root.write(&archive)?;
 
         let (named, words) = match systemd {
-            None => ("pure cgroup v2", String::new()),
-            Some(Cgroups::V2) => ("systemd on cgroup v2", debian::WORDS.to_owned()),
-            Some(Cgroups::V1) => ("systemd on cgroup v1", format!("{} {}", debian::WORDS, debian::WORDS_V1)),
+            Systemd::None => ("pure cgroup v2", String::new()),
+            Systemd::V2 => ("systemd on cgroup v2", debian::WORDS.to_owned()),
+            Systemd::V1 => ("systemd on cgroup v1", format!("{} {}", debian::WORDS, debian::WORDS_V1)),
         };
         say(format!("boot a guest: {named}, containerd {version}"));
         let guest = qemu::Guest {

@@ -46,9 +46,9 @@ enum Command {
     Test(test::Options),
     /// Everything there is: matrices whole, and what takes minutes
     TestFull,
-    /// Tests on a machine with cgroup v2 only, in qemu
+    /// Tests on machines with other cgroups, v2 only and those of systemd, in qemu
     TestCgroup2(machine::Tests),
-    /// A shell, or any command, on such a machine
+    /// A shell, or any command, on one of these machines
     Machine(machine::Command),
     /// Measure start, memory, CPU and sizes, beside runc and a shim that runs nothing
     Measure(measure::Options),

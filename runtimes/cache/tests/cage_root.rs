@@ -103,7 +103,8 @@ fn limits_are_in_force_until_it_is_given_up_and_nothing_stays() {
     let waiting = place.waiting.take();
     let error = std::thread::scope(|scope| {
         let compiling = scope.spawn(|| place.compile("sleep 1000 & sleep 1000"));
-        let procs = until(|| place.file("cgroup.procs").filter(|procs| procs.lines().count() == 3));
+        // The shell may become its last sleep.
+        let procs = until(|| place.file("cgroup.procs").filter(|procs| procs.lines().count() >= 2));
         let (memory, others) = match unified() {
             true => (
                 "memory.max",
