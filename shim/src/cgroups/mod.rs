@@ -7,7 +7,8 @@
 //!        │              │         └ v1: opened `tasks` files; v2: the directory, for CLONE_INTO_CGROUP
 //!        │              └ only when the spec has limits
 //!        │
-//!  memory_limit_files, pids, stats, oom_kills, freeze, thaw, update, signal_all        while it lives
+//!  memory_limit_files, pids, stats, oom_kills, watch_oom        while it lives, to see
+//!  freeze, thaw, update, signal_all                             and to act
 //!        │
 //!  kill ──▶ remove            at Delete; also from `Cgroup::open`, when another process made it
 //! ```
@@ -36,6 +37,7 @@ mod limits;
 mod members;
 mod memory;
 mod mounts;
+mod oom;
 mod path;
 mod remove;
 mod signal;
@@ -48,6 +50,7 @@ pub use driver::agree;
 pub use error::CgroupError;
 pub use limits::check;
 pub use members::Join;
+pub use oom::OomWatch;
 pub use path::{CgroupPath, default_path};
 pub use stats::{
     BlockIo, BlockIoEntry, CpuV1, CpuV2, Io, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2, OomControl,
