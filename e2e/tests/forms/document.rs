@@ -45,13 +45,18 @@ const CLOSING: &str = "
 ## What to know besides
 
 - **An index with an entry for `linux` and one for a Wasm platform** runs everywhere, by its entry for `linux`.
-- **The CRI tells images apart by their configuration alone.** Two images with one configuration are one image to
-  Kubernetes, and it runs the first it finds. A Wasm layer is not in `diff_ids`, so another build with the same
-  entrypoint and environment can have the same configuration. Images that `pinnace image build` makes name their
-  layers in the configuration's history, and so differ; of other builders' images make sure of it (a label with the
-  version is enough), or convert them.
+- **An index with one image** runs by that image, whatever platform it names. Of several for machines unlike the node
+  none is run: containerd does not tell which was asked for.
+- **The CRI tells images apart by their configuration alone**, and a Wasm layer is not in `diff_ids`: another build with
+  the same entrypoint and environment can have the same configuration. Two such images are one to Kubernetes, and it
+  asks for the first of their names. Since containerd 2.0 it also tells which name the pod has, and Pinnace runs that
+  one's Wasm. On 1.7 the first name's runs, whichever the pod has. Images that `pinnace image build` makes
+  name their layers in the configuration's history, and so differ; of other builders' images make sure of it (a label
+  with the version is enough), or convert them.
 - **A tag that was moved** is looked up when a container is made. The log of containerd has a line with the image's
   digest for each container that runs a Wasm layer.
+- **Layers may be packed** with gzip or zstd, or not at all, for `inspect` and `convert` as for containerd. Wasm layers
+  are never packed.
 ";
 
 /// A row: its words, and which forms they are about.

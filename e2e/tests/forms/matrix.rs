@@ -1,13 +1,15 @@
 //! Every form at every place of this containerd, beside the table's word about it.
 
 use crate::case::Case;
-use crate::ways::{Effort, Ways};
+use crate::ways::{Effort, LOST, Ways};
 use pinnace_e2e::{Node, Registry, places};
 use pinnace_oci::WasmMedia;
 use pinnace_oci::support::{self, Carrier, Client, Form, PLACES, Place, Target, Verdict, Wrapping};
 
-/// What containerd logs of each refusal besides answering, and of each Wasm layer before it takes it.
-const WORDS: [&str; 4] = ["PullImage", "CreateContainer", "Failed to handle", "reference for unknown type"];
+/// What containerd logs of each refusal besides answering, of each Wasm layer before it takes it, and on a busy
+/// machine.
+const WORDS: [&str; 5] =
+    ["PullImage", "CreateContainer", "Failed to handle", "reference for unknown type", LOST];
 
 #[test]
 fn ctr_runs_what_the_table_says() {
