@@ -126,7 +126,7 @@ impl UserNamespace {
         let placeholder = enter(None, owned)?;
         for (file, map) in [("uid_map", &maps.uids), ("gid_map", &maps.gids)] {
             let text = lines(map);
-            std::fs::write(proc(&placeholder, file), &text)
+            std::fs::write(proc(placeholder.pid(), file), &text)
                 .map_err(|source| UserNamespaceError::Map { map: text, source })?;
         }
         take(placeholder, maps, owned)
@@ -138,14 +138,16 @@ impl UserNamespace {
     /// When it cannot be joined.
     pub fn join(existing: BorrowedFd<'_>, owned: u64) -> Result<Self, UserNamespaceError> {
         let placeholder = enter(Some(existing), owned)?;
-        let read = |file: &str| {
-            let path = proc(&placeholder, file);
-            std::fs::read_to_string(&path)
-                .and_then(|text| ranges(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
-                .map_err(|source| UserNamespaceError::Proc { path, source })
-        };
-        let maps = IdMaps { uids: read("uid_map")?, gids: read("gid_map")? };
+        let maps = maps(placeholder.pid())?;
         take(placeholder, maps, owned)
+    }
+
+    /// Takes that of a process, with its maps as this process sees them.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn of(pid: i32) -> Result<Self, UserNamespaceError> {
+        Ok(Self { fd: open(pid, "ns/user")?, maps: maps(pid)?, owned: Vec::new() })
     }
 }
 
@@ -220,22 +222,33 @@ fn enter(existing: Option<BorrowedFd<'_>>, owned: u64) -> Result<Placeholder, Us
     }
 }
 
-fn proc(placeholder: &Placeholder, file: &str) -> PathBuf {
-    PathBuf::from(format!("/proc/{}/{file}", placeholder.pid()))
+fn proc(pid: i32, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/{file}"))
+}
+
+fn open(pid: i32, file: &str) -> Result<OwnedFd, UserNamespaceError> {
+    let path = proc(pid, file);
+    File::open(&path).map(OwnedFd::from).map_err(|source| UserNamespaceError::Proc { path, source })
+}
+
+/// The maps of a process' user namespace, as this process sees them.
+fn maps(pid: i32) -> Result<IdMaps, UserNamespaceError> {
+    let read = |file: &str| {
+        let path = proc(pid, file);
+        std::fs::read_to_string(&path)
+            .and_then(|text| ranges(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData)))
+            .map_err(|source| UserNamespaceError::Proc { path, source })
+    };
+    Ok(IdMaps { uids: read("uid_map")?, gids: read("gid_map")? })
 }
 
 /// Opens what the placeholder is in, and ends it.
 fn take(placeholder: Placeholder, maps: IdMaps, owned: u64) -> Result<UserNamespace, UserNamespaceError> {
-    let open = |name: &str| {
-        let path = proc(&placeholder, &format!("ns/{name}"));
-        File::open(&path)
-            .map(OwnedFd::from)
-            .map_err(|source| UserNamespaceError::Proc { path: path.clone(), source })
-    };
+    let pid = placeholder.pid();
     let others = KINDS.iter().filter(|(flag, _)| owned & flag != 0);
-    let owned =
-        others.map(|(flag, name)| Ok((*flag, open(name)?))).collect::<Result<_, UserNamespaceError>>()?;
-    Ok(UserNamespace { fd: open("user")?, maps, owned })
+    let opened = |&(flag, name): &(u64, &str)| Ok((flag, open(pid, &format!("ns/{name}"))?));
+    let owned = others.map(opened).collect::<Result<_, UserNamespaceError>>()?;
+    Ok(UserNamespace { fd: open(pid, "ns/user")?, maps, owned })
 }
 
 #[cfg(test)]

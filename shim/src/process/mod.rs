@@ -5,6 +5,7 @@ pub(crate) mod signal;
 pub(crate) mod watch;
 
 use orphans::Watched;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -38,6 +39,14 @@ impl Process {
     pub fn of_pid(pid: i32) -> io::Result<Self> {
         let known = Pid::from_raw(pid).ok_or_else(|| io::Error::other("a child without a pid"))?;
         Self::watch(pid, pidfd_open(known, PidfdFlags::empty())?)
+    }
+
+    /// Whether it has not ended yet, so that its pid is its own.
+    pub(crate) fn lives(&self) -> bool {
+        let mut pidfds = [PollFd::new(self.pidfd.get_ref(), PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Anything else than "nothing to read" counts as an end.
+        matches!(poll(&mut pidfds, Some(&now)), Ok(0))
     }
 
     /// Signals the process.

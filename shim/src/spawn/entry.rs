@@ -1,9 +1,10 @@
-//! What the container's entrypoint is, by a look into its root.
+//! What a process' program is, by a look into the container's root.
 //!
 //! ```text
 //!  args[0] ─ "#function" cut off ─▶ with a slash: below the working directory
 //!                                   without: each directory of PATH, then the working directory
-//!      ─▶ on a bind mount of the spec: below its source; else below the root
+//!      ─▶ a new container: on a bind mount of the spec: below its source; else below the root
+//!         one that lives: below the root of its first process, where everything is mounted
 //!      ─▶ first bytes: "\0asm" → Wasm │ ELF, "#!" → native │ else: text? → Wasm if named *.wat │ not Wasm
 //! ```
 //!
@@ -47,8 +48,43 @@ pub(super) enum Entry {
         /// Its first bytes.
         magic: Vec<u8>,
     },
+    /// Something that is no regular file.
+    NotAFile {
+        /// Its path in the container.
+        path: PathBuf,
+    },
     /// Nothing.
     Missing,
+}
+
+/// Where a container's files are seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum View<'a> {
+    /// In a root on which nothing is mounted yet, and by the spec's mounts.
+    Planned(BorrowedFd<'a>, &'a Spec),
+    /// From the root of a process that lives in it.
+    Living(BorrowedFd<'a>),
+}
+
+impl View<'_> {
+    /// The root.
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Planned(root, _) | Self::Living(root) => *root,
+        }
+    }
+
+    /// What is at a path, without opening it.
+    fn find(&self, path: &Path) -> Option<OwnedFd> {
+        let Self::Planned(root, spec) = self else { return find_in(self.root(), path) };
+        let mounted = spec.mounts().iter().flatten().rev().find_map(|mount| {
+            let below = path.strip_prefix(mount.destination()).ok()?;
+            is_bind(mount).then(|| (mount.source().as_ref(), below))
+        });
+        let Some((source, below)) = mounted else { return find_in(*root, path) };
+        let source = rustix::fs::open(source?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        if below.as_os_str().is_empty() { Some(source) } else { find_in(source.as_fd(), below) }
+    }
 }
 
 /// The command as the spec writes it: the program, and the export behind `#`, if one is named.
@@ -60,15 +96,18 @@ pub(super) fn split_function(program: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Looks at the entrypoint of a spec.
+/// Looks at the program of a process.
 #[must_use]
-pub(super) fn look(root: BorrowedFd<'_>, spec: &Spec, process: &Process, program: &str) -> Entry {
+pub(super) fn look(view: View<'_>, process: &Process, program: &str) -> Entry {
+    let mut entry = Entry::Missing;
     for path in candidates(program, process) {
-        if let Some(file) = open(root, spec, &path) {
-            return classify(path, file);
+        match view.find(&path).map(|found| regular(&found)) {
+            Some(Some(file)) => return classify(path, file),
+            Some(None) => entry = Entry::NotAFile { path },
+            None => {}
         }
     }
-    Entry::Missing
+    entry
 }
 
 /// Absolute paths where the program may be, in order.
@@ -80,21 +119,6 @@ fn candidates(program: &str, process: &Process) -> Vec<PathBuf> {
     let path = process.env().iter().flatten().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or("");
     let searched = path.split(':').filter(|directory| directory.starts_with('/'));
     searched.map(|directory| Path::new(directory).join(program)).chain([at_cwd]).collect()
-}
-
-fn open(root: BorrowedFd<'_>, spec: &Spec, path: &Path) -> Option<File> {
-    let mounted = spec.mounts().iter().flatten().rev().find_map(|mount| {
-        let below = path.strip_prefix(mount.destination()).ok()?;
-        is_bind(mount).then(|| (mount.source().as_ref(), below))
-    });
-    let found = match mounted {
-        Some((source, below)) => {
-            let source = rustix::fs::open(source?, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-            if below.as_os_str().is_empty() { source } else { find_in(source.as_fd(), below)? }
-        }
-        None => find_in(root, path)?,
-    };
-    regular(&found)
 }
 
 /// Where a path leads, without opening what is there.
@@ -176,7 +200,14 @@ mod tests {
     fn seen(directory: &Path, spec: &Spec) -> Entry {
         let process = spec.process().as_ref().expect("a process");
         let program = process.args().as_ref().expect("args")[0].clone();
-        look(File::open(directory).expect("opens").as_fd(), spec, process, &program)
+        let root = File::open(directory).expect("opens");
+        let planned = look(View::Planned(root.as_fd(), spec), process, &program);
+        if spec.mounts().is_none() {
+            // Where nothing is mounted a container that lives looks the same.
+            let living = look(View::Living(root.as_fd()), process, &program);
+            assert_eq!(std::mem::discriminant(&living), std::mem::discriminant(&planned));
+        }
+        planned
     }
 
     #[test]
@@ -255,8 +286,14 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         nix::unistd::mkfifo(&root.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("made");
         std::fs::create_dir(root.path().join("dir")).expect("made");
-        assert!(matches!(seen(root.path(), &simple("/fifo", &[])), Entry::Missing));
-        assert!(matches!(seen(root.path(), &simple("/dir", &[])), Entry::Missing));
+        for path in ["/fifo", "/dir", "/"] {
+            let seen = seen(root.path(), &simple(path, &[]));
+            assert!(matches!(&seen, Entry::NotAFile { path: found } if found == Path::new(path)), "{seen:?}");
+        }
+        // A file of that name further on is taken.
+        std::fs::create_dir_all(root.path().join("srv")).expect("made");
+        std::fs::write(root.path().join("srv/dir"), b"\0asm").expect("written");
+        assert!(matches!(seen(root.path(), &simple("dir", &["PATH=/"])), Entry::Wasm { .. }));
     }
 
     #[test]
@@ -270,7 +307,8 @@ mod tests {
             json["mounts"] = serde_json::json!([
                 {"destination": "/a.wasm", "type": "bind", "source": fifo, "options": ["bind"]}
             ]);
-            assert!(matches!(seen(root.path(), &spec(json)), Entry::Missing), "{program}");
+            let seen = seen(root.path(), &spec(json));
+            assert!(matches!(seen, Entry::NotAFile { .. } | Entry::Missing), "{program}: {seen:?}");
         }
     }
 }

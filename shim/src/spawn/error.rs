@@ -3,6 +3,7 @@
 use super::bundle::BundleError;
 use super::compile::CompileError;
 use super::engine::EngineError;
+use super::exec::ExecError;
 use super::module::ModuleError;
 use super::mounts::MountError;
 use super::namespaces::NamespaceError;
@@ -56,8 +57,8 @@ pub enum SpawnFailure {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A further process of it.
-    #[error("exec into a Wasm container is not supported by this version of Pinnace")]
-    NoExec,
+    #[error(transparent)]
+    Exec(#[from] ExecError),
     /// A further process of a pod's own container.
     #[error("a pod's own container runs nothing: execute in one of the pod's containers")]
     ExecInHolder,

@@ -19,6 +19,7 @@ mod control;
 mod engine;
 mod entry;
 mod error;
+mod exec;
 mod guest;
 mod hold;
 mod host;
@@ -36,6 +37,7 @@ pub use bundle::{Bundle, BundleError};
 pub use control::Control;
 pub use engine::EngineError;
 pub use error::SpawnFailure;
+pub use exec::{ExecError, Origin};
 pub use host::{Host, HostError};
 pub use runner::{Born, Runner, Spawned, Within};
 
@@ -46,6 +48,7 @@ use oci_spec::runtime::{LinuxResources, Spec};
 use pinnace_plan::Plan;
 use place::Place;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use user::Users;
 
 /// Makes a container.
@@ -75,6 +78,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     };
     let (module, (mounts, place)) = tokio::try_join!(find, make)?;
 
+    let origin = Origin { rootfs: request.rootfs.clone(), layer: module.layer };
     let mut descriptors = Descriptors::new(place.stdio.child_fds());
     let root_number = descriptors.add(root.as_fd());
     let artifact = descriptors.add(module.artifact.as_fd());
@@ -104,7 +108,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         join: place.entrance.to_spawn(&entrance),
     };
     let launched = Engine::launch(launch, &plan).await;
-    place.settle(host, bundle, process, launched, Runner::Engine).await
+    place.settle(host, bundle, process, launched, Runner::Engine(Arc::new(origin))).await
 }
 
 /// The path of a container's cgroup, as its spec gives it or as its id makes it.

@@ -8,16 +8,16 @@
 
 use super::SpawnFailure;
 use super::compile::{self, Source};
-use super::entry::{self, Entry};
+use super::entry::{self, Entry, View};
 use super::host::Host;
 use oci_spec::runtime::{Process, Spec};
 use pinnace_cache::{Artifact, Layers};
 use pinnace_node::{Config, InstallationError};
-use pinnace_oci::ImageError;
+use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use pinnace_plan::Kind;
 use std::fs::File;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 /// A container that has nothing to run.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ const ENGINE_ANNOTATION: &str = "pinnace.dev/engine";
 /// By which containerd's CRI tells, since 2.0, which image the user named.
 const IMAGE_ANNOTATION: &str = "io.kubernetes.cri.image-name";
 
+/// A Wasm layer of an image.
+pub(super) type ImageLayer = (ImageRef, WasmLayer);
+
 /// A module ready to be mapped by an engine.
 #[derive(Debug)]
 pub(super) struct Module {
@@ -90,6 +93,8 @@ pub(super) struct Module {
     pub kind: Kind,
     /// Its native artifact.
     pub artifact: File,
+    /// The layer it is, if it is no file of the root.
+    pub layer: Option<ImageLayer>,
 }
 
 /// Finds the module of a container and has it compiled if it never was.
@@ -107,62 +112,134 @@ pub(super) async fn find(
 ) -> Result<Module, SpawnFailure> {
     // An artifact needs no entrypoint, and containerd lets it through without; its guest is called by the id.
     let command = process.args().iter().flatten().next();
-    let (program, function) = command.map_or((id, None), |command| entry::split_function(command));
-    let annotation = |name| spec.annotations().as_ref().and_then(|all| all.get(name)).map(String::as_str);
-    let engine = config.engine(annotation(ENGINE_ANNOTATION))?.as_str();
-    let compiler = compile::Compiler::new(host, config, engine)?;
-    let entry = command.map_or(Entry::Missing, |_| entry::look(root, spec, process, program));
-    let (name, artifact) = match entry {
-        Entry::Wasm { path, file } => {
-            let name = path.display().to_string();
-            let artifact = compiler.artifact(&name, Source::File(&file, layers)).await?;
-            (name, artifact)
-        }
-        other => match layer(host, config, id, annotation(IMAGE_ANNOTATION), &compiler).await? {
-            Some(found) => found,
-            None if command.is_none() => return Err(ModuleError::NoCommand.into()),
-            None => return Err(nothing(program, other).into()),
+    let called @ (program, _) = command.map_or((id, None), |command| entry::split_function(command));
+    let modules = Modules::of(host, config, id, spec)?;
+    let view = View::Planned(root, spec);
+    match command.map_or(Entry::Missing, |_| entry::look(view, process, program)) {
+        Entry::Wasm { path, file } => modules.file(called, view, layers, &path, &file).await,
+        other => match modules.own_layer().await.map_err(ModuleError::from)? {
+            Some(layer) => modules.layer(called, layer).await,
+            None if command.is_none() => Err(ModuleError::NoCommand.into()),
+            None => Err(nothing(program, other).into()),
         },
-    };
-    let Artifact { file, kind, .. } = artifact;
-    Ok(Module {
-        engine: host.installation.engine_program(engine).map_err(ModuleError::from)?,
-        engine_name: format!("pinnace-{engine}"),
-        program: program.to_owned(),
-        name,
-        function: function.map(str::to_owned),
-        kind,
-        artifact: file,
-    })
+    }
 }
 
-/// The artifact of the image's Wasm layer, if it has one.
-async fn layer(
-    host: &Host,
-    config: &Config,
-    id: &str,
-    asked: Option<&str>,
-    compiler: &compile::Compiler<'_>,
-) -> Result<Option<(String, Artifact)>, SpawnFailure> {
-    let Some(mut image) = host.images.image_of(id).await.map_err(ModuleError::from)? else {
-        return Ok(None);
-    };
-    if let Some(asked) = asked {
-        image = host.images.meant(image, asked).await.map_err(ModuleError::from)?;
+/// Modules of one container, compiled for its engine. A program is called by its name, and the function of it.
+#[derive(Debug)]
+pub(super) struct Modules<'a> {
+    host: &'a Host,
+    config: &'a Config,
+    id: &'a str,
+    /// The image that the user named, where containerd tells.
+    named: Option<&'a str>,
+    engine: &'a str,
+    compiler: compile::Compiler<'a>,
+}
+
+impl<'a> Modules<'a> {
+    /// Of the container with this spec.
+    ///
+    /// # Errors
+    /// When its engine is not allowed, or not installed.
+    pub(super) fn of(
+        host: &'a Host,
+        config: &'a Config,
+        id: &'a str,
+        spec: &'a Spec,
+    ) -> Result<Self, SpawnFailure> {
+        let annotation = |name| spec.annotations().as_ref().and_then(|all| all.get(name)).map(String::as_str);
+        let engine = config.engine(annotation(ENGINE_ANNOTATION))?.as_str();
+        let compiler = compile::Compiler::new(host, config, engine)?;
+        Ok(Self { host, config, id, named: annotation(IMAGE_ANNOTATION), engine, compiler })
     }
-    let limit = config.module.max_bytes.get();
-    let Some(layer) = host.images.wasm_of(&image, &host.memo, limit).await.map_err(ModuleError::from)? else {
-        return Ok(None);
-    };
-    log::info!(
-        "container {id}: image {} is {}, its module {}",
-        image.name,
-        image.target.digest,
-        layer.digest
-    );
-    let name = format!("{} of image {}", layer.digest, image.name);
-    let artifact = compiler.artifact(&name, Source::Layer(&image, &layer)).await?;
-    Ok(Some((name, artifact)))
+
+    /// A file of the container; `layers` are those of its root.
+    ///
+    /// # Errors
+    /// When it cannot be read or compiled.
+    pub(super) async fn file(
+        &self,
+        called: (&str, Option<&str>),
+        view: View<'_>,
+        layers: Layers<'_>,
+        path: &Path,
+        file: &File,
+    ) -> Result<Module, SpawnFailure> {
+        let name = path.display().to_string();
+        // What is mounted below the root is made of something else.
+        let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).ok().map(|seen| seen.st_dev);
+        let layers = if device(file.as_fd()) == device(view.root()) { layers } else { Layers::Plain };
+        let artifact = self.compiler.artifact(&name, Source::File(file, layers)).await?;
+        self.module(called, name, artifact, None)
+    }
+
+    /// A layer of its image.
+    ///
+    /// # Errors
+    /// When it cannot be read or compiled.
+    pub(super) async fn layer(
+        &self,
+        called: (&str, Option<&str>),
+        (image, layer): ImageLayer,
+    ) -> Result<Module, SpawnFailure> {
+        let (id, digest) = (self.id, layer.digest);
+        log::info!("container {id}: image {} is {}, its module {digest}", image.name, image.target.digest);
+        let name = format!("{digest} of image {}", image.name);
+        let artifact = self.compiler.artifact(&name, Source::Layer(&image, &layer)).await?;
+        self.module(called, name, artifact, Some((image, layer)))
+    }
+
+    /// The Wasm layer of its image, if that has one.
+    ///
+    /// # Errors
+    /// When containerd cannot tell, or the image has more than one.
+    pub(super) async fn own_layer(&self) -> Result<Option<ImageLayer>, ImageError> {
+        let Some(image) = self.image().await? else { return Ok(None) };
+        let found = self.host.images.wasm_of(&image, &self.host.memo, self.limit()).await?;
+        Ok(found.map(|layer| (image, layer)))
+    }
+
+    /// The Wasm layer of its image that has this title.
+    ///
+    /// # Errors
+    /// As [`Self::own_layer`].
+    pub(super) async fn titled(&self, title: &str) -> Result<Option<ImageLayer>, ImageError> {
+        let Some(image) = self.image().await? else { return Ok(None) };
+        let found = self.host.images.titled(&image, title, self.limit()).await?;
+        Ok(found.map(|layer| (image, layer)))
+    }
+
+    async fn image(&self) -> Result<Option<ImageRef>, ImageError> {
+        match (self.host.images.image_of(self.id).await?, self.named) {
+            (Some(image), Some(named)) => self.host.images.meant(image, named).await.map(Some),
+            (image, _) => Ok(image),
+        }
+    }
+
+    fn limit(&self) -> u64 {
+        self.config.module.max_bytes.get()
+    }
+
+    fn module(
+        &self,
+        (program, function): (&str, Option<&str>),
+        name: String,
+        artifact: Artifact,
+        layer: Option<ImageLayer>,
+    ) -> Result<Module, SpawnFailure> {
+        let Artifact { file, kind, .. } = artifact;
+        Ok(Module {
+            engine: self.host.installation.engine_program(self.engine).map_err(ModuleError::from)?,
+            engine_name: format!("pinnace-{}", self.engine),
+            program: program.to_owned(),
+            name,
+            function: function.map(str::to_owned),
+            kind,
+            artifact: file,
+            layer,
+        })
+    }
 }
 
 /// What to say when there is no Wasm: it depends on what stands there instead.
@@ -171,6 +248,8 @@ fn nothing(program: &str, entry: Entry) -> ModuleError {
         Entry::Native { path } => ModuleError::Native { path },
         Entry::Text { path } => ModuleError::Text { path },
         Entry::Unknown { path, magic } => ModuleError::NotWasm { path, magic },
-        Entry::Wasm { .. } | Entry::Missing => ModuleError::Missing { program: program.to_owned() },
+        Entry::Wasm { .. } | Entry::NotAFile { .. } | Entry::Missing => {
+            ModuleError::Missing { program: program.to_owned() }
+        }
     }
 }

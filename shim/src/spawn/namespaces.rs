@@ -1,4 +1,5 @@
-//! Which namespaces a container gets: new ones by the clone, others joined by path.
+//! Which namespaces a container gets: new ones by the clone, others joined by path; its further processes join those of
+//! its first.
 
 use super::user::Users;
 use oci_spec::runtime::{LinuxNamespaceType as Type, Spec};
@@ -6,6 +7,7 @@ use pinnace_plan::Namespace;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// A namespace that cannot be had.
@@ -99,6 +101,43 @@ impl Namespaces {
     }
 }
 
+/// The kinds that a further process joins by itself, by their names in `/proc/<pid>/ns`.
+const JOINED: [(Namespace, &str); 4] = [
+    (Namespace::Network, "net"),
+    (Namespace::Ipc, "ipc"),
+    (Namespace::Uts, "uts"),
+    (Namespace::Cgroup, "cgroup"),
+];
+
+impl Namespaces {
+    /// Those of a container's first process, for another of its processes; what is the server's own is left out. The
+    /// mount namespace is none of them.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub(super) fn of_process(pid: i32, users: Option<Users>) -> Result<Self, NamespaceError> {
+        let mut all = Self { new: 0, join_pid: other_than_ours(pid, "pid")?, join: Vec::new() };
+        for (kind, name) in JOINED {
+            all.join.extend(other_than_ours(pid, name)?.map(|fd| (kind, fd)));
+        }
+        all.join.extend(users.into_iter().flat_map(Users::into_join));
+        Ok(all)
+    }
+}
+
+fn other_than_ours(pid: i32, name: &str) -> Result<Option<OwnedFd>, NamespaceError> {
+    let place = |path: PathBuf| {
+        let opened = File::open(&path).and_then(|file| {
+            let seen = file.metadata()?;
+            Ok((file, (seen.dev(), seen.ino())))
+        });
+        opened.map_err(|source| NamespaceError::Open { path, source })
+    };
+    let (theirs, there) = place(format!("/proc/{pid}/ns/{name}").into())?;
+    let (_, here) = place(format!("/proc/self/ns/{name}").into())?;
+    Ok((there != here).then(|| theirs.into()))
+}
+
 fn open(path: &PathBuf) -> Result<OwnedFd, NamespaceError> {
     File::open(path).map(OwnedFd::from).map_err(|source| NamespaceError::Open { path: path.clone(), source })
 }
@@ -125,6 +164,15 @@ mod tests {
         .expect("fine");
         assert_eq!(all.new, (libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC) as u64);
         assert!(matches!(all.join[..], [(Namespace::Network, _)]));
+    }
+
+    #[test]
+    fn of_a_process_that_shares_all_nothing_is_joined() {
+        let own = i32::try_from(std::process::id()).expect("a pid");
+        let all = Namespaces::of_process(own, None).expect("fine");
+        assert!(all.new == 0 && all.join_pid.is_none() && all.join.is_empty());
+        let gone = Namespaces::of_process(i32::MAX, None).expect_err("nobody").to_string();
+        assert!(gone.contains("/proc/2147483647/ns/pid"), "{gone}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::error::SpawnFailure;
+use super::exec::Origin;
 use super::host::Host;
 use crate::cgroups::{Cgroup, CgroupError};
 use crate::process::Process;
@@ -59,7 +60,7 @@ pub struct Within {
 #[derive(Debug, Clone)]
 pub enum Runner {
     /// Engine programs, one a process.
-    Engine,
+    Engine(Arc<Origin>),
     /// The holder of a pod's namespaces.
     Holder,
 }
@@ -71,12 +72,12 @@ impl Runner {
     /// When it cannot be made; nothing of it is left then.
     pub async fn exec(
         &self,
-        _host: &Host,
-        _within: &Within,
-        _request: &ExecRequest,
+        host: &Host,
+        within: &Within,
+        request: &ExecRequest,
     ) -> Result<Spawned, SpawnFailure> {
         match self {
-            Self::Engine => Err(SpawnFailure::NoExec),
+            Self::Engine(origin) => super::exec::exec(host, within, origin, request).await,
             Self::Holder => Err(SpawnFailure::ExecInHolder),
         }
     }
@@ -87,7 +88,7 @@ impl Runner {
     /// When one cannot be changed.
     pub async fn update(&self, cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), CgroupError> {
         match self {
-            Self::Engine | Self::Holder => cgroup.limit_for_good(resources).await,
+            Self::Engine(_) | Self::Holder => cgroup.update(resources).await,
         }
     }
 
@@ -97,7 +98,7 @@ impl Runner {
     /// When something of it stays.
     pub async fn delete(&self) -> Result<(), SpawnFailure> {
         match self {
-            Self::Engine | Self::Holder => Ok(()),
+            Self::Engine(_) | Self::Holder => Ok(()),
         }
     }
 }

@@ -17,6 +17,7 @@ use pinnace_spawn::{IdMaps, UserNamespace, UserNamespaceError};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// A user namespace that a container cannot have.
@@ -115,11 +116,34 @@ impl Users {
                 namespace
             }
         };
-        let uid = namespace.maps.uid(0).ok_or(UserError::NoRoot { map: UIDS })?;
-        let gid = namespace.maps.gid(0).ok_or(UserError::NoRoot { map: GIDS })?;
-        let users = Self { namespace, root: Namespace::User { uid, gid } };
+        let users = Self::with(namespace)?;
         users.has(process)?;
         Ok(Some(users))
+    }
+
+    /// That of a container's first process, for another of its processes; nothing if it is the server's own.
+    ///
+    /// # Errors
+    /// When the first process has ended, or the namespace lacks an id of the other.
+    pub(super) fn of_process(pid: i32, process: &Process) -> Result<Option<Self>, UserError> {
+        let namespace = UserNamespace::of(pid)?;
+        let place =
+            |file: File| file.metadata().map(|seen| (seen.dev(), seen.ino())).map_err(UserError::Keep);
+        let own = File::open("/proc/self/ns/user").map_err(UserError::Keep)?;
+        let kept = namespace.fd.try_clone().map_err(UserError::Keep)?;
+        if place(own)? == place(kept.into())? {
+            return Ok(None);
+        }
+        let users = Self::with(namespace)?;
+        users.has(process)?;
+        Ok(Some(users))
+    }
+
+    /// Its root must be mapped.
+    fn with(namespace: UserNamespace) -> Result<Self, UserError> {
+        let uid = namespace.maps.uid(0).ok_or(UserError::NoRoot { map: UIDS })?;
+        let gid = namespace.maps.gid(0).ok_or(UserError::NoRoot { map: GIDS })?;
+        Ok(Self { namespace, root: Namespace::User { uid, gid } })
     }
 
     /// Whether every id of the process is one of its own.

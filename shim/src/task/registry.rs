@@ -131,8 +131,11 @@ impl Tasks {
     /// Asks for a further process of a container.
     ///
     /// # Errors
-    /// When the container does not run, or the id is taken.
+    /// When the container does not run, or the id is taken; when what is to be run makes no sense.
     pub async fn exec(&self, id: &str, request: ExecRequest) -> Result<(), TaskError> {
+        if let Err(source) = serde_json::from_slice::<oci_spec::runtime::Process>(&request.process) {
+            return Err(TaskError::ExecProcess { exec_id: request.exec_id, source });
+        }
         self.call(id, |answer| Call::Add(request, answer)).await
     }
 
