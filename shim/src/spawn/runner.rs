@@ -2,7 +2,6 @@
 
 use super::engine::Engine;
 use super::error::SpawnFailure;
-use super::exec::Origin;
 use super::host::Host;
 use crate::cgroups::{Cgroup, CgroupError};
 use crate::process::Process;
@@ -60,7 +59,7 @@ pub struct Within {
 #[derive(Debug, Clone)]
 pub enum Runner {
     /// Engine programs, one a process.
-    Engine(Arc<Origin>),
+    Engine,
     /// The holder of a pod's namespaces.
     Holder,
 }
@@ -72,12 +71,12 @@ impl Runner {
     /// When it cannot be made; nothing of it is left then.
     pub async fn exec(
         &self,
-        host: &Host,
-        within: &Within,
-        request: &ExecRequest,
+        _host: &Host,
+        _within: &Within,
+        _request: &ExecRequest,
     ) -> Result<Spawned, SpawnFailure> {
         match self {
-            Self::Engine(origin) => super::exec::exec(host, within, origin, request).await,
+            Self::Engine => Err(SpawnFailure::NoExec),
             Self::Holder => Err(SpawnFailure::ExecInHolder),
         }
     }
@@ -88,7 +87,7 @@ impl Runner {
     /// When one cannot be changed.
     pub async fn update(&self, cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), CgroupError> {
         match self {
-            Self::Engine(_) | Self::Holder => cgroup.update(resources).await,
+            Self::Engine | Self::Holder => cgroup.update(resources).await,
         }
     }
 
@@ -98,7 +97,7 @@ impl Runner {
     /// When something of it stays.
     pub async fn delete(&self) -> Result<(), SpawnFailure> {
         match self {
-            Self::Engine(_) | Self::Holder => Ok(()),
+            Self::Engine | Self::Holder => Ok(()),
         }
     }
 }
