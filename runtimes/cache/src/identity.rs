@@ -25,11 +25,8 @@
 //! have none. Its files cannot be written back through it; the kernel leaves it open what happens when somebody
 //! changes a layer in use, and a change by any call but a mapping that was dirty before is seen all the same.
 
-use crate::{Cache, CacheError, Digest, hash_file};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Stat, StatxFlags, fdatasync, fstat, fstatfs, readlinkat, stat, statfs, statx,
-    symlinkat,
-};
+use crate::{Cache, CacheError, Digest, hash_file, stamp::Stamp};
+use rustix::fs::{AtFlags, CWD, FileType, Stat, StatxFlags, fdatasync, fstat, fstatfs, stat, statfs, statx};
 use std::{
     fs,
     os::fd::AsFd,
@@ -51,10 +48,6 @@ pub enum Layers<'a> {
     },
 }
 
-/// A file that can be known again until the next boot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity(String);
-
 /// How long a file must have been left alone.
 const STILL_SECONDS: i64 = 2;
 
@@ -64,40 +57,27 @@ const LASTING: [i64; 3] = [0xEF53, 0x5846_5342, 0xF2F5_2010];
 /// Overlay's magic.
 const OVERLAY: i64 = 0x794c_7630;
 
-impl Identity {
-    /// The identity of an open file in a root filesystem, if it has one. `certain` are the devices whose numbers mean
-    /// the same until the next boot.
-    fn of(file: impl AsFd, layers: Layers<'_>, certain: &[u64]) -> Option<Self> {
-        let seen = fstat(&file).ok()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() as i64;
-        if FileType::from_raw_mode(seen.st_mode) != FileType::RegularFile
-            || seen.st_ctime + STILL_SECONDS >= now
-        {
-            return None;
-        }
-        let kind = fstatfs(&file).ok()?.f_type as i64;
-        let device = match layers {
-            Layers::Plain => LASTING.contains(&kind).then_some(seen.st_dev)?,
-            Layers::Overlay { lower, upper } => {
-                let device = one_device(lower, upper).filter(|_| kind == OVERLAY && !metacopy())?;
-                if upper.is_some_and(|upper| !is_older(&seen, upper)) {
-                    return None;
-                }
-                device
-            }
-        };
-        certain.contains(&device).then(|| {
-            Self(format!(
-                "known-{device:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
-                seen.st_ino,
-                seen.st_size,
-                seen.st_mtime,
-                seen.st_mtime_nsec,
-                seen.st_ctime,
-                seen.st_ctime_nsec
-            ))
-        })
+/// The identity of an open file in a root filesystem, if it has one. `certain` are the devices whose numbers mean the
+/// same until the next boot.
+fn identity(file: impl AsFd, layers: Layers<'_>, certain: &[u64]) -> Option<Stamp> {
+    let seen = fstat(&file).ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() as i64;
+    if FileType::from_raw_mode(seen.st_mode) != FileType::RegularFile || seen.st_ctime + STILL_SECONDS >= now
+    {
+        return None;
     }
+    let kind = fstatfs(&file).ok()?.f_type as i64;
+    let device = match layers {
+        Layers::Plain => LASTING.contains(&kind).then_some(seen.st_dev)?,
+        Layers::Overlay { lower, upper } => {
+            let device = one_device(lower, upper).filter(|_| kind == OVERLAY && !metacopy())?;
+            if upper.is_some_and(|upper| !is_older(&seen, upper)) {
+                return None;
+            }
+            device
+        }
+    };
+    certain.contains(&device).then(|| Stamp::new("known", device, &seen))
 }
 
 /// Whether overlays keep a file's times apart from its content unless they are told not to.
@@ -136,16 +116,17 @@ impl Cache {
         name: &str,
     ) -> Result<Digest, CacheError> {
         let certain = self.certain_devices();
-        let known = Identity::of(&file, layers, &certain);
-        if let Some(digest) = known.as_ref().and_then(|identity| self.known_digest(identity)) {
+        let known = identity(&file, layers, &certain);
+        let recalled = known.as_ref().and_then(|identity| self.recall(identity)?.parse().ok());
+        if let Some(digest) = recalled {
             return Ok(digest);
         }
         let before = known.filter(|_| fdatasync(&file).is_ok());
         let (digest, _) = hash_file(&file, max, name)?;
-        if let Some(identity) = before
-            && Identity::of(&file, layers, &certain).as_ref() == Some(&identity)
+        if let Some(before) = before
+            && identity(&file, layers, &certain).as_ref() == Some(&before)
         {
-            self.remember_digest(&identity, digest);
+            self.remember(&before, &digest.to_string());
         }
         Ok(digest)
     }
@@ -153,18 +134,6 @@ impl Cache {
     /// The devices whose numbers mean the same until the next boot.
     fn certain_devices(&self) -> Vec<u64> {
         [stat("/"), fstat(self.artifacts())].into_iter().flatten().map(|seen| seen.st_dev).collect()
-    }
-
-    /// The digest a file had when it was last hashed, if that is remembered.
-    fn known_digest(&self, file: &Identity) -> Option<Digest> {
-        let text = readlinkat(self.state(), &file.0, Vec::with_capacity(80)).ok()?;
-        text.to_str().ok()?.parse().ok()
-    }
-
-    /// Remembers a file's digest until the next boot. It is best effort.
-    fn remember_digest(&self, file: &Identity, digest: Digest) {
-        // A link's text is written and read in one call each, so there is no half of one.
-        let _ = symlinkat(digest.to_string(), self.state(), &file.0);
     }
 }
 
@@ -183,8 +152,8 @@ mod tests {
     fn a_device_that_may_be_another_tomorrow_gives_no_identity() {
         let shell = File::open("/bin/sh").unwrap();
         let [device] = everywhere(&shell);
-        assert_eq!(Identity::of(&shell, Layers::Plain, &[]), None);
-        assert_eq!(Identity::of(&shell, Layers::Plain, &[device + 1]), None);
+        assert_eq!(identity(&shell, Layers::Plain, &[]), None);
+        assert_eq!(identity(&shell, Layers::Plain, &[device + 1]), None);
     }
 
     #[test]
@@ -202,18 +171,18 @@ mod tests {
     #[test]
     fn a_file_that_was_just_written_has_no_identity() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(Identity::of(&file, Layers::Plain, &everywhere(&file)), None);
+        assert_eq!(identity(&file, Layers::Plain, &everywhere(&file)), None);
     }
 
     #[test]
     fn only_lasting_file_systems_give_identities() {
         for path in ["/proc/version", "/dev/null", "/etc"] {
             let file = File::open(path).unwrap();
-            assert_eq!(Identity::of(&file, Layers::Plain, &everywhere(&file)), None, "{path}");
+            assert_eq!(identity(&file, Layers::Plain, &everywhere(&file)), None, "{path}");
         }
         let shell = File::open("/bin/sh").unwrap();
         let overlay = Layers::Overlay { lower: &[Path::new("/usr")], upper: None };
-        assert_eq!(Identity::of(&shell, overlay, &everywhere(&shell)), None, "it is on no overlay");
+        assert_eq!(identity(&shell, overlay, &everywhere(&shell)), None, "it is on no overlay");
     }
 
     #[test]
@@ -230,15 +199,5 @@ mod tests {
         fs::write(&copied, "x").unwrap();
         assert!(!is_older(&stat(&copied).unwrap(), upper.path()));
         assert!(is_older(&stat("/bin/sh").unwrap(), upper.path()));
-    }
-
-    #[test]
-    fn a_known_file_needs_no_hashing_and_another_is_not_known() {
-        let place = cache(u64::MAX);
-        let identity = |inode: u32| Identity(format!("known-1-{inode:x}-2-3.4-5.6"));
-        assert_eq!(place.cache.known_digest(&identity(1)), None);
-        place.cache.remember_digest(&identity(1), Digest([7; 32]));
-        assert_eq!(place.cache.known_digest(&identity(1)), Some(Digest([7; 32])));
-        assert_eq!(place.cache.known_digest(&identity(2)), None);
     }
 }

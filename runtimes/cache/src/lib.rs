@@ -13,7 +13,7 @@
 //!
 //!  <cache.dir>/artifacts/<sha256>-<fingerprint>          the artifact, root only, mapped by engines
 //!                        <sha256>-<fingerprint>.record   its length, digest and kind; its mtime is the last use
-//!  <state>/  lock-<key>  slot-<n>  checked-<key>  known-<file identity>      forgotten at the next boot
+//!  <state>/  lock-<key>  slot-<n>  checked-<key>  known-<file>  fingerprint-<engine>-<file>      forgotten at the next boot
 //! ```
 //!
 //! Nothing here is believed because it is there. A record comes after its artifact, so an entry is whole or
@@ -33,12 +33,14 @@ mod compile;
 mod digest;
 mod error;
 mod evict;
+mod fingerprint;
 mod hierarchy;
 mod identity;
 mod input;
 mod key;
 mod lock;
 mod obtain;
+mod stamp;
 mod store;
 
 pub use cage::{CageError, sweep};
@@ -46,6 +48,7 @@ pub use compile::Compiler;
 pub use digest::{Digest, hash_file};
 pub use error::CacheError;
 pub use evict::Entry;
+pub use fingerprint::FingerprintError;
 pub use identity::Layers;
 pub use input::Input;
 pub use key::Key;

@@ -4,6 +4,7 @@ use crate::{
     CacheError, Digest, Key,
     digest::hash_file,
     lock::{Lock, Place},
+    stamp::Stamp,
 };
 use pinnace_plan::Kind;
 use rustix::{
@@ -213,14 +214,14 @@ impl Cache {
     /// Whether this very file was found to hold since the last boot.
     fn is_checked(&self, name: &str, seen: &Stat) -> bool {
         let text = readlinkat(&self.state, format!("checked-{name}"), Vec::with_capacity(128));
-        text.is_ok_and(|text| text.to_bytes() == version(seen).as_bytes())
+        text.is_ok_and(|text| text.to_bytes() == version(seen).to_string().as_bytes())
     }
 
     /// Remembers it, best effort, as the text of a link: written and read in one call each.
     fn mark_checked(&self, name: &str, seen: &Stat) {
         let name = format!("checked-{name}");
         let _ = unlinkat(&self.state, &name, AtFlags::empty());
-        let _ = symlinkat(version(seen), &self.state, &name);
+        let _ = symlinkat(version(seen).to_string(), &self.state, &name);
     }
 
     /// Remembers a use, best effort and no more than once a minute.
@@ -235,8 +236,8 @@ impl Cache {
 }
 
 /// Which content of which file: a replaced or rewritten one differs.
-fn version(seen: &Stat) -> String {
-    format!("{:x}-{:x}-{:x}.{:x}", seen.st_ino, seen.st_size, seen.st_ctime, seen.st_ctime_nsec)
+fn version(seen: &Stat) -> Stamp {
+    Stamp::new("is", seen.st_dev, seen)
 }
 
 /// A plain file of ours that nobody else can write.

@@ -11,7 +11,7 @@
 //!                       current ─▶ versions/0.2.0                  ◀─ Layout moves it by one rename
 //!  <bin>/containerd-shim-wasm-v1 ─▶ …/current/containerd-shim-wasm-v1
 //!
-//!  /run/pinnace/<boot id>/                remembered until the next boot ◀─ boot_dir, fingerprint
+//!  /run/pinnace/<boot id>/                remembered until the next boot ◀─ boot_dir
 //! ```
 //!
 //! A server reads the configuration once, at its start, and holds the directory it was started from: an
@@ -24,7 +24,6 @@
 mod boot;
 mod config;
 mod error;
-mod fingerprint;
 mod installation;
 mod layout;
 mod reference;
@@ -34,7 +33,6 @@ mod values;
 pub use boot::{BootError, boot_dir};
 pub use config::{Cache, Compile, Config, DEFAULT_PATH, Engine, Log, Module, Native, PATH_VARIABLE, State};
 pub use error::ConfigError;
-pub use fingerprint::{FingerprintError, fingerprint};
 pub use installation::{Installation, InstallationError};
 pub use layout::{Installed, Layout, LayoutError, PROGRAMS, SHIM_NAMES};
 pub use reference::reference;

@@ -9,8 +9,8 @@
 //! the one thing the server has a second thread for, as long as it lasts.
 
 use super::host::Host;
-use pinnace_cache::{Artifact, Cache, CacheError, Digest, Input, Key, Layers};
-use pinnace_node::{Config, FingerprintError, InstallationError};
+use pinnace_cache::{Artifact, Cache, CacheError, Digest, FingerprintError, Input, Key, Layers};
+use pinnace_node::{Config, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use std::ffi::CString;
 use std::fs::File;
@@ -69,7 +69,9 @@ impl<'a> Compiler<'a> {
     /// # Errors
     /// When it is not installed, or has no fingerprint.
     pub(super) fn new(host: &'a Host, config: &'a Config, engine: &'a str) -> Result<Self, CompileError> {
-        let fingerprint = pinnace_node::fingerprint(&host.installation, engine, &host.boot_dir)?;
+        let installation = &host.installation;
+        let program = installation.compile_program(engine)?;
+        let fingerprint = host.cache.fingerprint(engine, program, installation.path())?;
         Ok(Self { host, config, engine, fingerprint })
     }
 
