@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::stdio::{Input, Pipe};
 use containerd_client::services::v1::{
     CloseIoRequest, DeleteTaskRequest, GetRequest, KillRequest, ListPidsRequest, MetricsRequest,
-    StartRequest, WaitRequest,
+    ResizePtyRequest, StartRequest, WaitRequest,
 };
 use containerd_client::types::v1::Process;
 pub use containerd_client::types::v1::Status as State;
@@ -222,6 +222,29 @@ impl<'node> Container<'node> {
         }
         let close = CloseIoRequest { container_id: self.id.clone(), stdin: true, ..Default::default() };
         self.client().answer(self.client().tasks().close_io(request(close))).map(drop)
+    }
+
+    /// Leaves its stdin as a client that detaches does, for [`Container::attach_stdin`] to come back.
+    pub fn detach_stdin(&mut self) {
+        if let Some(stdin) = &mut self.stdin {
+            stdin.close();
+        }
+    }
+
+    /// Opens its stdin again.
+    pub fn attach_stdin(&mut self) {
+        if let Some(stdin) = &mut self.stdin {
+            stdin.open();
+        }
+    }
+
+    /// Tells the size of the client's window.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn resize(&self, width: u32, height: u32) -> Result<(), Status> {
+        let resize = ResizePtyRequest { container_id: self.id.clone(), width, height, ..Default::default() };
+        self.client().answer(self.client().tasks().resize_pty(request(resize))).map(drop)
     }
 
     /// Its stdout.

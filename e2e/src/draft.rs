@@ -32,6 +32,7 @@ pub struct Draft<'node> {
     spec: Value,
     stdin: bool,
     stdout: Option<String>,
+    terminal: bool,
 }
 
 impl<'node> Draft<'node> {
@@ -46,6 +47,7 @@ impl<'node> Draft<'node> {
             spec,
             stdin: false,
             stdout: None,
+            terminal: false,
         }
     }
 
@@ -113,6 +115,13 @@ impl<'node> Draft<'node> {
         self
     }
 
+    /// With a terminal, and somebody who types on it.
+    #[must_use]
+    pub fn with_terminal(mut self) -> Self {
+        self.terminal = true;
+        self.with_stdin().edit(|spec| spec["process"]["terminal"] = json!(true))
+    }
+
     /// stdout and stderr to a URL (`file://…`) instead of FIFOs.
     #[must_use]
     pub fn output_to(mut self, url: &str) -> Self {
@@ -150,7 +159,7 @@ impl<'node> Draft<'node> {
         let pipe = |name: &str| Pipe::new(io.join(format!("{}-{name}", self.id)));
         let (stdout, stderr) = match self.stdout {
             Some(_) => (None, None),
-            None => (Some(pipe("out")), Some(pipe("err"))),
+            None => (Some(pipe("out")), (!self.terminal).then(|| pipe("err"))),
         };
         let place = |pipe: &Option<Pipe>| match pipe {
             Some(pipe) => pipe.path().display().to_string(),
@@ -162,7 +171,8 @@ impl<'node> Draft<'node> {
             rootfs,
             stdin: stdin.as_ref().map(|input| input.path().display().to_string()).unwrap_or_default(),
             stdout: place(&stdout),
-            stderr: place(&stderr),
+            stderr: if self.terminal { String::new() } else { place(&stderr) },
+            terminal: self.terminal,
             ..Default::default()
         };
         let asked = Instant::now();

@@ -98,8 +98,14 @@ pub(crate) struct Input {
 impl Input {
     pub(crate) fn new(path: PathBuf) -> Self {
         fifo(&path);
-        let file = File::options().read(true).write(true).open(&path).expect("open a FIFO");
-        Self { path, file: Some(file) }
+        let mut input = Self { path, file: None };
+        input.open();
+        input
+    }
+
+    pub(crate) fn open(&mut self) {
+        let file = File::options().read(true).write(true).open(&self.path).expect("open a FIFO");
+        self.file = Some(file);
     }
 
     pub(crate) fn path(&self) -> &Path {
