@@ -181,8 +181,8 @@ fn the_host_has_no_mount_of_a_container() {
 }
 
 #[test]
-fn native_code_in_an_image_never_runs() {
-    let node = Node::start();
+fn native_code_in_an_image_never_runs_where_only_wasm_does() {
+    let node = Node::configured("native.enabled = false");
     let image = guest(&node, guests::hello_p1());
     assert_eq!(node.container(&image).run().code, 0);
     let artifacts = files(&node.dir().join("pinnace/cache")).into_iter();

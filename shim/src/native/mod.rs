@@ -30,27 +30,27 @@ pub use error::NativeError;
 
 use crate::cgroups::Cgroup;
 use crate::process::{Process, orphans};
-use crate::spawn::{Bundle, Host, Spawned, cgroups_path};
+use crate::spawn::{Born, Bundle, Gate, Host, Runner, Spawned, cgroups_path};
 use crate::stdio::{ConsoleSocket, Owner, Request, Stdio};
 use crate::task::{CreateRequest, ExecRequest};
 use errand::Errand;
+use note::Remains;
 use oci_spec::runtime::{LinuxResources, Spec};
 use pinnace_node::Config;
 use runtime::{Runtime, SHORT, Streams};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// A container that an OCI runtime made.
 #[derive(Debug, Clone)]
 pub struct Container {
-    runtime: Runtime,
-    id: String,
+    remains: Remains,
     namespace: String,
-    bundle: PathBuf,
-    mounted: bool,
+    cgroup: Cgroup,
 }
 
 /// Makes a container of `root`, which hangs in no mount table yet.
@@ -63,31 +63,36 @@ pub async fn create(
     request: &CreateRequest,
     spec: &Spec,
     root: OwnedFd,
-) -> Result<(Spawned, Cgroup, Container), NativeError> {
+) -> Result<Born, NativeError> {
+    let bundle = Bundle(&request.bundle);
     let cgroup = cgroup(host, &request.id, spec)?;
-    let container = Container {
+    let remains = Remains {
         runtime: Runtime::of(config, host.oci_root(), cgroup.is_scope())?,
         id: request.id.clone(),
-        namespace: host.namespace.clone(),
         bundle: request.bundle.clone(),
         mounted: !request.rootfs.is_empty(),
     };
+    let namespace = host.namespace.clone();
+    let container = Arc::new(Container { remains, namespace, cgroup: cgroup.clone() });
     cgroup.refuse_processes()?;
     let mut stdio = Stdio::expect(&request.stdio, container.owner())?;
     stdio.ready().await?;
-    container.note()?;
+    container.remains.note()?;
     let made = async {
-        Bundle(&request.bundle).note_cgroup()?;
-        if container.mounted {
-            rootfs::attach(root, &request.rootfs, &container.rootfs())?;
+        bundle.note_cgroup()?;
+        if container.remains.mounted {
+            rootfs::attach(root, &request.rootfs, &bundle.rootfs())?;
         }
         container.make(&mut stdio, &request.stdio).await
     };
     match made.await {
-        Ok(process) => Ok((Spawned { process, control: None, stdio }, cgroup, container)),
+        Ok(process) => {
+            let init = Spawned { process, gate: Gate::Runtime(Arc::clone(&container)), stdio };
+            Ok(Born { init, cgroup, runner: Runner::Native(container) })
+        }
         Err(error) => {
             if let Err(error) = container.delete().await {
-                ::log::warn!("native container {}, which was not made: {error}", container.id);
+                ::log::warn!("native container {}, which was not made: {error}", request.id);
             }
             Err(error)
         }
@@ -111,9 +116,9 @@ impl Container {
     /// Has the runtime make it; gives its init.
     async fn make(&self, stdio: &mut Stdio, request: &Request) -> Result<Arc<Process>, NativeError> {
         // The name by which `delete` finds it.
-        let pid_file = Bundle(&self.bundle).pid_file();
-        let args = ["--bundle".into(), self.bundle.clone().into()];
-        self.born("create", &args, &pid_file, stdio, request, &Errand::new(&self.bundle)?).await
+        let bundle = &self.remains.bundle;
+        let args = ["--bundle".into(), bundle.into()];
+        self.born("create", &args, &Bundle(bundle).pid_file(), stdio, request, &self.errand()?).await
     }
 
     /// Has its init enter its program.
@@ -121,8 +126,8 @@ impl Container {
     /// # Errors
     /// With the runtime's words.
     pub async fn start(&self) -> Result<(), NativeError> {
-        let errand = Errand::new(&self.bundle)?;
-        self.runtime.run(&errand, "start", [self.id()], Streams::Own(None), None).await
+        let runtime = &self.remains.runtime;
+        runtime.run(&self.errand()?, "start", [self.id()], Streams::Own(None), None).await
     }
 
     /// Makes a further process, which is in its program when it is there.
@@ -132,12 +137,12 @@ impl Container {
     pub async fn exec(&self, request: &ExecRequest) -> Result<Spawned, NativeError> {
         let mut stdio = Stdio::expect(&request.stdio, self.owner())?;
         stdio.ready().await?;
-        let errand = Errand::new(&self.bundle)?;
+        let errand = self.errand()?;
         let file = errand.give("process.json", &process(request)?)?;
         let args = ["--detach".into(), "--process".into(), file.into()];
         let process =
             self.born("exec", &args, &errand.pid_file(), &mut stdio, &request.stdio, &errand).await?;
-        Ok(Spawned { process, control: None, stdio })
+        Ok(Spawned { process, gate: Gate::Open, stdio })
     }
 
     /// Changes limits.
@@ -148,9 +153,9 @@ impl Container {
         let text = serde_json::to_vec(resources).map_err(NativeError::Resources)?;
         let stdin =
             pinnace_spawn::sealed("resources", &text).map_err(NativeError::file("make", "a memory file"))?;
-        let errand = Errand::new(&self.bundle)?;
         let args = ["--resources".into(), "-".into(), self.id()];
-        self.runtime.run(&errand, "update", args, Streams::Own(Some(stdin)), Some(SHORT)).await
+        let runtime = &self.remains.runtime;
+        runtime.run(&self.errand()?, "update", args, Streams::Own(Some(stdin)), Some(SHORT)).await
     }
 
     /// Has the runtime forget it, whatever lives of it, and unmounts its root.
@@ -158,12 +163,15 @@ impl Container {
     /// # Errors
     /// When something of it stays; then it can be tried again.
     pub async fn delete(&self) -> Result<(), NativeError> {
-        let errand = Errand::new(&self.bundle)?;
-        let args = ["--force".into(), self.id()];
-        let deleted = self.runtime.run(&errand, "delete", args, Streams::Own(None), Some(SHORT)).await;
-        let unmounted = if self.mounted { rootfs::detach(&self.rootfs()) } else { Ok(()) };
-        deleted.and(unmounted)?;
-        self.forget()
+        self.remains.undo(SHORT).await
+    }
+
+    /// Ends what its init leaves behind where that was not the first of a pid namespace: nothing of the container
+    /// outlives it, or holds its streams open.
+    pub fn end_others(&self) {
+        if let Err(error) = self.cgroup.signal_all(libc::SIGKILL) {
+            ::log::debug!("native container {}: {error}", self.remains.id);
+        }
     }
 
     /// Has the runtime make a process with these streams, or with a terminal of its own making.
@@ -177,7 +185,7 @@ impl Container {
         errand: &Errand,
     ) -> Result<Arc<Process>, NativeError> {
         orphans::reap_from_now().map_err(NativeError::Orphans)?;
-        let console = request.terminal.then(|| ConsoleSocket::new(&self.bundle)).transpose()?;
+        let console = request.terminal.then(|| ConsoleSocket::new(&self.remains.bundle)).transpose()?;
         let mut args = args.to_vec();
         args.extend(["--pid-file".into(), pid_file.into()]);
         args.extend(console.iter().flat_map(|socket| ["--console-socket".into(), socket.path().into()]));
@@ -187,7 +195,7 @@ impl Container {
             Some(_) => Streams::Own(None),
         };
         let _expected = orphans::expected();
-        let run = self.runtime.run(errand, command, args, streams, None);
+        let run = self.remains.runtime.run(errand, command, args, streams, None);
         match console {
             None => run.await?,
             Some(socket) => stdio.adopt(terminal(&socket, run).await?)?,
@@ -199,15 +207,15 @@ impl Container {
     }
 
     fn id(&self) -> OsString {
-        (&self.id).into()
+        (&self.remains.id).into()
     }
 
     fn owner(&self) -> Owner<'_> {
-        Owner { namespace: &self.namespace, id: &self.id }
+        Owner { namespace: &self.namespace, id: &self.remains.id }
     }
 
-    fn rootfs(&self) -> PathBuf {
-        Bundle(&self.bundle).rootfs()
+    fn errand(&self) -> Result<Errand, NativeError> {
+        Errand::new(&self.remains.bundle)
     }
 }
 
@@ -215,11 +223,14 @@ impl Container {
 ///
 /// # Errors
 /// When something of it stays.
-pub fn clean_up(bundle: &Path, namespace: &str, id: &str) -> Result<(), NativeError> {
-    let Some(container) = Container::noted(bundle, namespace, id)? else { return Ok(()) };
+pub fn clean_up(bundle: &Path) -> Result<(), NativeError> {
+    let Some(remains) = Remains::noted(bundle)? else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(NativeError::Orphans)?.block_on(container.delete())
+    runtime.map_err(NativeError::Orphans)?.block_on(remains.undo(HURRIED))
 }
+
+/// How long the runtime may take there: containerd gives `delete` five seconds for everything.
+const HURRIED: Duration = Duration::from_secs(3);
 
 /// Waits for the terminal that a command of the runtime's makes, and for the command.
 async fn terminal(

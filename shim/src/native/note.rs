@@ -1,50 +1,63 @@
 //! What a bundle says of its native container, for whoever has to undo it: `delete`, after the server was killed.
 
-use super::runtime::Runtime;
-use super::{Container, NativeError};
+use super::errand::Errand;
+use super::runtime::{Runtime, Streams};
+use super::{NativeError, rootfs};
+use crate::spawn::Bundle;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// By whom it was made, and what else was.
-#[derive(Debug, Serialize, Deserialize)]
-struct Note {
-    runtime: Runtime,
-    /// Whether the root was mounted in the bundle.
-    mounted: bool,
+/// What there is of a container, beside its processes and its cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Remains {
+    pub(super) runtime: Runtime,
+    pub(super) id: String,
+    #[serde(skip)]
+    pub(super) bundle: PathBuf,
+    /// Whether its root was mounted in the bundle.
+    pub(super) mounted: bool,
 }
 
 fn file(bundle: &Path) -> PathBuf {
     bundle.join("native.json")
 }
 
-impl Container {
+impl Remains {
     /// Says it, before anything is made.
     pub(super) fn note(&self) -> Result<(), NativeError> {
         let path = file(&self.bundle);
-        let note = Note { runtime: self.runtime.clone(), mounted: self.mounted };
         let text =
-            serde_json::to_vec(&note).map_err(|source| NativeError::Note { path: path.clone(), source })?;
+            serde_json::to_vec(self).map_err(|source| NativeError::Note { path: path.clone(), source })?;
         fs::write(&path, text).map_err(NativeError::file("write", &path))
     }
 
-    /// The container of a bundle; none if it is no native one's.
-    pub(super) fn noted(bundle: &Path, namespace: &str, id: &str) -> Result<Option<Self>, NativeError> {
+    /// Those of a bundle; none if it is no native container's, or all is undone.
+    pub(super) fn noted(bundle: &Path) -> Result<Option<Self>, NativeError> {
         let path = file(bundle);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(NativeError::file("read", path)(error)),
-        };
-        let Note { runtime, mounted } =
-            serde_json::from_slice(&text).map_err(|source| NativeError::Note { path, source })?;
-        let (id, namespace, bundle) = (id.to_owned(), namespace.to_owned(), bundle.to_owned());
-        Ok(Some(Self { runtime, id, namespace, bundle, mounted }))
+        match fs::read(&path) {
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(remains) => Ok(Some(Self { bundle: bundle.to_owned(), ..remains })),
+                Err(source) => Err(NativeError::Note { path, source }),
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(NativeError::file("read", path)(error)),
+        }
     }
 
-    /// Takes the word back: nothing is left to undo.
-    pub(super) fn forget(&self) -> Result<(), NativeError> {
+    /// Has the runtime forget it, whatever lives of it, unmounts its root, and takes the word back.
+    pub(super) async fn undo(&self, limit: Duration) -> Result<(), NativeError> {
+        let errand = Errand::new(&self.bundle)?;
+        let args = ["--force".into(), (&self.id).into()];
+        let deleted = self.runtime.run(&errand, "delete", args, Streams::Own(None), Some(limit)).await;
+        let unmounted = if self.mounted { rootfs::detach(&Bundle(&self.bundle).rootfs()) } else { Ok(()) };
+        deleted.and(unmounted)?;
+        self.forget()
+    }
+
+    fn forget(&self) -> Result<(), NativeError> {
         let path = file(&self.bundle);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -60,20 +73,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_bundle_says_is_undone_and_then_forgotten() {
-        let bundle = tempfile::tempdir().expect("a directory");
-        let noted = || Container::noted(bundle.path(), "k8s.io", "c1");
-        assert!(noted().expect("read").is_none());
+    fn what_a_bundle_says_is_found_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bundle = directory.path();
+        assert_eq!(Remains::noted(bundle).expect("read"), None);
         let runtime = Runtime::at("/usr/sbin/runc".into(), "/run/state".into());
-        let (id, namespace, bundle) = ("c1".to_owned(), "k8s.io".to_owned(), bundle.path().to_owned());
-        let container = Container { runtime, id, namespace, bundle: bundle.clone(), mounted: true };
-        container.note().expect("noted");
-        let found = noted().expect("read").expect("a native one");
-        assert_eq!((&found.runtime, found.mounted), (&container.runtime, true));
-        found.forget().expect("forgotten");
-        found.forget().expect("twice is fine");
-        assert!(noted().expect("read").is_none());
-        fs::write(file(&bundle), "{").expect("written");
-        assert!(matches!(noted(), Err(NativeError::Note { .. })));
+        let remains = Remains { runtime, id: "c1".to_owned(), bundle: bundle.to_owned(), mounted: true };
+        remains.note().expect("noted");
+        assert_eq!(Remains::noted(bundle).expect("read"), Some(remains.clone()));
+        remains.forget().expect("forgotten");
+        remains.forget().expect("twice is fine");
+        assert_eq!(Remains::noted(bundle).expect("read"), None);
+        fs::write(file(bundle), "{").expect("written");
+        assert!(matches!(Remains::noted(bundle), Err(NativeError::Note { .. })));
     }
 }

@@ -7,15 +7,17 @@
 //!  the container's cgroup     emptied with SIGKILL, removed     (engines die with their server; this is for
 //!                                                                one that was about to be born)
 //!  its scope of systemd       stopped, if systemd still has it
+//!  a native container         deleted by the OCI runtime that made it, its root unmounted
 //!  the server's socket        removed if nobody listens on it
 //!  cgroups of compilations    removed if nobody compiles in them
 //! ```
 //!
-//! There are no mounts to undo: a container's live in its own mount namespace.
+//! Of a Wasm container there are no mounts to undo: they live in its own mount namespace.
 
 use super::flags::Flags;
 use super::start;
 use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
+use crate::native::{self, NativeError};
 use crate::spawn::{Bundle, cgroups_path};
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::Message;
@@ -35,6 +37,14 @@ pub enum DeleteError {
         id: String,
         /// The step that failed.
         source: CgroupError,
+    },
+    /// A native container is still there.
+    #[error("cannot clean up the native container {id:?}")]
+    Native {
+        /// The container.
+        id: String,
+        /// The step that failed.
+        source: NativeError,
     },
     /// The answer could not be given.
     #[error("cannot write the answer")]
@@ -56,6 +66,7 @@ pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), Del
         end_processes(&flags.namespace, &flags.id, &spec)
             .map_err(|source| DeleteError::Cgroup { id: flags.id.clone(), source })?;
     }
+    native::clean_up(bundle).map_err(|source| DeleteError::Native { id: flags.id.clone(), source })?;
     start::remove_dead_socket(flags, bundle);
     // A compilation dies with its server, but not its cgroup. Without a readable configuration nobody compiles.
     if let Ok(config) = Config::load(std::env::var_os(PATH_VARIABLE).as_deref()) {

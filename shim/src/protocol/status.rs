@@ -26,6 +26,7 @@ pub(super) fn status(error: TaskError) -> ttrpc::Error {
         | TaskError::Freezer { .. }
         | TaskError::Resize { .. }
         | TaskError::Signal { .. }
+        | TaskError::Update { .. }
         | TaskError::Cgroup { .. } => Code::UNKNOWN,
     };
     rpc(code, chain(&error))

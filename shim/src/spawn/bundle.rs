@@ -58,15 +58,21 @@ impl Bundle<'_> {
     /// The container's configuration.
     ///
     /// # Errors
-    /// When it cannot be read, is malformed, or asks for what is not done here.
+    /// When it cannot be read or is malformed.
     pub fn spec(&self) -> Result<Spec, BundleError> {
         let path = self.0.join("config.json");
         let text = std::fs::read(&path).map_err(|source| BundleError::Read { path: path.clone(), source })?;
-        let spec: Spec = serde_json::from_slice(&text)
-            .map_err(|source| BundleError::Parse { path: path.clone(), source })?;
-        match hooks(&spec) {
-            Some(kind) => Err(BundleError::Hooks { path, kind }),
-            None => Ok(spec),
+        serde_json::from_slice(&text).map_err(|source| BundleError::Parse { path, source })
+    }
+
+    /// Fails if a spec has hooks, which only an OCI runtime runs.
+    ///
+    /// # Errors
+    /// With the kind of the first.
+    pub fn refuse_hooks(&self, spec: &Spec) -> Result<(), BundleError> {
+        match hooks(spec) {
+            Some(kind) => Err(BundleError::Hooks { path: self.0.join("config.json"), kind }),
+            None => Ok(()),
         }
     }
 
@@ -167,10 +173,14 @@ mod tests {
         let missing = Bundle(Path::new("/nowhere")).spec().expect_err("missing");
         assert!(missing.to_string().contains("/nowhere/config.json"), "{missing}");
         assert!(matches!(spec("{"), Err(BundleError::Parse { .. })));
-        let hooks = r#"{"ociVersion":"1.1.0","hooks":{"poststop":[{"path":"/bin/true"}]}}"#;
-        assert!(matches!(spec(hooks), Err(BundleError::Hooks { kind: "poststop", .. })));
+        let bundle = Bundle(Path::new("/b"));
+        let hooks =
+            spec(r#"{"ociVersion":"1.1.0","hooks":{"poststop":[{"path":"/bin/true"}]}}"#).expect("fine");
+        let refused = bundle.refuse_hooks(&hooks).expect_err("hooks");
+        assert!(matches!(refused, BundleError::Hooks { kind: "poststop", .. }), "{refused}");
         let empty = spec(r#"{"ociVersion":"1.1.0","hooks":{"poststop":[]}}"#).expect("fine");
-        assert!(matches!(Bundle(Path::new("/b")).process(&empty), Err(BundleError::NoProcess { .. })));
+        bundle.refuse_hooks(&empty).expect("there is none");
+        assert!(matches!(bundle.process(&empty), Err(BundleError::NoProcess { .. })));
     }
 
     #[test]

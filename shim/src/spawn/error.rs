@@ -11,6 +11,7 @@ use super::root::RootError;
 use super::user::UserError;
 use super::walls::WallError;
 use crate::cgroups::CgroupError;
+use crate::native::NativeError;
 use crate::stdio::StdioError;
 use pinnace_node::{ConfigError, InstallationError};
 
@@ -56,6 +57,9 @@ pub enum SpawnFailure {
     /// Its process.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The node's OCI runtime.
+    #[error(transparent)]
+    Native(#[from] NativeError),
     /// A further process of it.
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -71,6 +75,7 @@ impl SpawnFailure {
         match self {
             Self::Bundle(error) => matches!(error, BundleError::Hooks { .. }),
             Self::Stdio(error) => error.is_unsupported(),
+            Self::Native(error) => error.unsupported(),
             Self::Module(error) => matches!(error, ModuleError::Native { .. }),
             _ => false,
         }

@@ -4,7 +4,7 @@
 //!  bundle      config.json; a pod's own container goes to [`hold`]
 //!  users       its user namespace, if it has one
 //!  root        a detached mount
-//!  module      what to run: a file of the root, or the image's Wasm layer
+//!  module      what to run: a file of the root, or the image's Wasm layer; a native program goes to [`native`]
 //!    └ compile   its native artifact: from the cache, or compiled once for all who wait
 //!  place       meanwhile: namespaces, cgroup, streams     ── from here on a failure takes back what was made
 //!  mounts, guest, walls                  the spec as a plan
@@ -39,11 +39,13 @@ pub use engine::EngineError;
 pub use error::SpawnFailure;
 pub use exec::{ExecError, Origin};
 pub use host::{Host, HostError};
-pub use runner::{Born, Runner, Spawned, Within};
+pub use runner::{Born, Gate, Runner, Spawned, Within};
 
 use crate::cgroups::{self, default_path};
+use crate::native;
 use crate::task::CreateRequest;
 use engine::{Descriptors, Engine, Launch};
+use entry::View;
 use oci_spec::runtime::{LinuxResources, Spec};
 use pinnace_plan::Plan;
 use place::Place;
@@ -61,15 +63,23 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let process = bundle.process(&spec)?;
     let config = host.config(&request.options)?;
     cgroups::agree(config.systemd_cgroup, &cgroups_path(&host.namespace, &request.id, &spec))?;
-    limits(&spec).map_or(Ok(()), cgroups::check)?;
     if hold::is_pod(&spec) {
+        bundle.refuse_hooks(&spec)?;
+        limits(&spec).map_or(Ok(()), cgroups::check)?;
         return hold::hold(host, request, &spec, process).await;
     }
     let users = Users::of(&spec, process)?;
     let root = root::detached(&request.rootfs, &bundle.root_path(&spec), &bundle.rootfs(), users.as_ref())?;
+    let view = View::Planned(root.as_fd(), &spec);
+    let entry = module::entry(view, process);
+    if module::is_native(host, &config, &request.id, &spec, &entry).await? {
+        return Ok(native::create(host, &config, request, &spec, root).await?);
+    }
+    bundle.refuse_hooks(&spec)?;
+    limits(&spec).map_or(Ok(()), cgroups::check)?;
     let layers = root::Layers::of(&request.rootfs);
     // While containerd answers about the image, the place is made, and its logger gets ready.
-    let find = module::find(host, &config, &request.id, root.as_fd(), layers.to_cache(), &spec, process);
+    let find = module::find(host, &config, &request.id, (view, entry), layers.to_cache(), &spec, process);
     let make = async {
         let mounts = mounts::mounts(&spec, users.as_ref())?;
         let mut place = Place::make(host, request, &spec, users).await?;

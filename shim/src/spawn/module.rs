@@ -3,7 +3,8 @@
 //! ```text
 //!  the entrypoint is Wasm in the root ──▶ its sha256 ──▶ artifact          no call to containerd
 //!  it is anything else ──▶ the image's Wasm layer (two small calls) ──▶ its digest ──▶ artifact
-//!                          no such layer ──▶ an error that says what stands there instead
+//!                          no such layer ──▶ a native program: the OCI runtime's, if the node has such containers
+//!                                            else an error that says what stands there instead
 //! ```
 
 use super::SpawnFailure;
@@ -35,11 +36,13 @@ pub enum ModuleError {
     },
     /// A native program.
     #[error(
-        "{} is a native program, not WebAssembly: native containers are not supported by this version of Pinnace, use the runtime class of the node's own runtime for it", path.display()
+        "{} is a native program, not WebAssembly, and native containers are switched off here (native.enabled in {} or in the handler's options): use the runtime class of the node's own runtime for it", path.display(), file.display()
     )]
     Native {
         /// Its path in the container.
         path: PathBuf,
+        /// The node's configuration.
+        file: PathBuf,
     },
     /// WebAssembly text by another name.
     #[error(
@@ -97,6 +100,32 @@ pub(super) struct Module {
     pub layer: Option<ImageLayer>,
 }
 
+/// What stands at the entrypoint of a spec.
+pub(super) fn entry(view: View<'_>, process: &Process) -> Entry {
+    let command = process.args().iter().flatten().next();
+    let program = command.map(|command| entry::split_function(command).0);
+    program.map_or(Entry::Missing, |program| entry::look(view, process, program))
+}
+
+/// Whether a container is the OCI runtime's to run: its entrypoint is a native program, and its image has no Wasm
+/// layer.
+///
+/// # Errors
+/// When its image cannot be looked at.
+pub(super) async fn is_native(
+    host: &Host,
+    config: &Config,
+    id: &str,
+    spec: &Spec,
+    entry: &Entry,
+) -> Result<bool, ModuleError> {
+    if !config.native.enabled || !matches!(entry, Entry::Native { .. }) {
+        return Ok(false);
+    }
+    let layer = own_layer(host, config, id, annotation(spec, IMAGE_ANNOTATION)).await?;
+    Ok(layer.is_none())
+}
+
 /// Finds the module of a container and has it compiled if it never was.
 ///
 /// # Errors
@@ -105,7 +134,7 @@ pub(super) async fn find(
     host: &Host,
     config: &Config,
     id: &str,
-    root: BorrowedFd<'_>,
+    (view, entry): (View<'_>, Entry),
     layers: Layers<'_>,
     spec: &Spec,
     process: &Process,
@@ -114,13 +143,12 @@ pub(super) async fn find(
     let command = process.args().iter().flatten().next();
     let called @ (program, _) = command.map_or((id, None), |command| entry::split_function(command));
     let modules = Modules::of(host, config, id, spec)?;
-    let view = View::Planned(root, spec);
-    match command.map_or(Entry::Missing, |_| entry::look(view, process, program)) {
+    match entry {
         Entry::Wasm { path, file } => modules.file(called, view, layers, &path, &file).await,
         other => match modules.own_layer().await.map_err(ModuleError::from)? {
             Some(layer) => modules.layer(called, layer).await,
             None if command.is_none() => Err(ModuleError::NoCommand.into()),
-            None => Err(nothing(program, other).into()),
+            None => Err(nothing(config, program, other).into()),
         },
     }
 }
@@ -148,10 +176,9 @@ impl<'a> Modules<'a> {
         id: &'a str,
         spec: &'a Spec,
     ) -> Result<Self, SpawnFailure> {
-        let annotation = |name| spec.annotations().as_ref().and_then(|all| all.get(name)).map(String::as_str);
-        let engine = config.engine(annotation(ENGINE_ANNOTATION))?.as_str();
+        let engine = config.engine(annotation(spec, ENGINE_ANNOTATION))?.as_str();
         let compiler = compile::Compiler::new(host, config, engine)?;
-        Ok(Self { host, config, id, named: annotation(IMAGE_ANNOTATION), engine, compiler })
+        Ok(Self { host, config, id, named: annotation(spec, IMAGE_ANNOTATION), engine, compiler })
     }
 
     /// A file of the container; `layers` are those of its root.
@@ -195,9 +222,7 @@ impl<'a> Modules<'a> {
     /// # Errors
     /// When containerd cannot tell, or the image has more than one.
     pub(super) async fn own_layer(&self) -> Result<Option<ImageLayer>, ImageError> {
-        let Some(image) = self.image().await? else { return Ok(None) };
-        let found = self.host.images.wasm_of(&image, &self.host.memo, self.limit()).await?;
-        Ok(found.map(|layer| (image, layer)))
+        own_layer(self.host, self.config, self.id, self.named).await
     }
 
     /// The Wasm layer of its image that has this title.
@@ -205,20 +230,9 @@ impl<'a> Modules<'a> {
     /// # Errors
     /// As [`Self::own_layer`].
     pub(super) async fn titled(&self, title: &str) -> Result<Option<ImageLayer>, ImageError> {
-        let Some(image) = self.image().await? else { return Ok(None) };
-        let found = self.host.images.titled(&image, title, self.limit()).await?;
+        let Some(image) = own_image(self.host, self.id, self.named).await? else { return Ok(None) };
+        let found = self.host.images.titled(&image, title, self.config.module.max_bytes.get()).await?;
         Ok(found.map(|layer| (image, layer)))
-    }
-
-    async fn image(&self) -> Result<Option<ImageRef>, ImageError> {
-        match (self.host.images.image_of(self.id).await?, self.named) {
-            (Some(image), Some(named)) => self.host.images.meant(image, named).await.map(Some),
-            (image, _) => Ok(image),
-        }
-    }
-
-    fn limit(&self) -> u64 {
-        self.config.module.max_bytes.get()
     }
 
     fn module(
@@ -242,10 +256,34 @@ impl<'a> Modules<'a> {
     }
 }
 
+fn annotation<'a>(spec: &'a Spec, name: &str) -> Option<&'a str> {
+    spec.annotations().as_ref()?.get(name).map(String::as_str)
+}
+
+/// A container's image; `named` is the one that the user named, where containerd tells.
+async fn own_image(host: &Host, id: &str, named: Option<&str>) -> Result<Option<ImageRef>, ImageError> {
+    match (host.images.image_of(id).await?, named) {
+        (Some(image), Some(named)) => host.images.meant(image, named).await.map(Some),
+        (image, _) => Ok(image),
+    }
+}
+
+/// The Wasm layer of it, if it has one.
+async fn own_layer(
+    host: &Host,
+    config: &Config,
+    id: &str,
+    named: Option<&str>,
+) -> Result<Option<ImageLayer>, ImageError> {
+    let Some(image) = own_image(host, id, named).await? else { return Ok(None) };
+    let found = host.images.wasm_of(&image, &host.memo, config.module.max_bytes.get()).await?;
+    Ok(found.map(|layer| (image, layer)))
+}
+
 /// What to say when there is no Wasm: it depends on what stands there instead.
-fn nothing(program: &str, entry: Entry) -> ModuleError {
+fn nothing(config: &Config, program: &str, entry: Entry) -> ModuleError {
     match entry {
-        Entry::Native { path } => ModuleError::Native { path },
+        Entry::Native { path } => ModuleError::Native { path, file: config.file().to_owned() },
         Entry::Text { path } => ModuleError::Text { path },
         Entry::Unknown { path, magic } => ModuleError::NotWasm { path, magic },
         Entry::Wasm { .. } | Entry::NotAFile { .. } | Entry::Missing => {

@@ -2,8 +2,10 @@
 
 use super::engine::Engine;
 use super::error::SpawnFailure;
+use super::exec::Origin;
 use super::host::Host;
-use crate::cgroups::{Cgroup, CgroupError};
+use crate::cgroups::Cgroup;
+use crate::native;
 use crate::process::Process;
 use crate::spawn::Control;
 use crate::stdio::Stdio;
@@ -17,15 +19,26 @@ use std::sync::Arc;
 pub struct Spawned {
     /// The process.
     pub process: Arc<Process>,
-    /// An engine's socket: it waits there for Go. Without one the process has entered its program.
-    pub control: Option<Control>,
+    /// What it waits for before it enters its program.
+    pub gate: Gate,
     /// Its streams.
     pub stdio: Stdio,
 }
 
+/// What stands between a process and its program.
+#[derive(Debug)]
+pub enum Gate {
+    /// Go, which an engine waits for at its socket.
+    Engine(Control),
+    /// The OCI runtime's `start`.
+    Runtime(Arc<native::Container>),
+    /// Nothing: it is in its program.
+    Open,
+}
+
 impl Spawned {
     pub(super) fn new(engine: Engine, stdio: Stdio) -> Self {
-        Self { process: engine.process, control: Some(engine.control), stdio }
+        Self { process: engine.process, gate: Gate::Engine(engine.control), stdio }
     }
 }
 
@@ -59,9 +72,11 @@ pub struct Within {
 #[derive(Debug, Clone)]
 pub enum Runner {
     /// Engine programs, one a process.
-    Engine,
+    Engine(Arc<Origin>),
     /// The holder of a pod's namespaces.
     Holder,
+    /// The node's OCI runtime.
+    Native(Arc<native::Container>),
 }
 
 impl Runner {
@@ -71,13 +86,14 @@ impl Runner {
     /// When it cannot be made; nothing of it is left then.
     pub async fn exec(
         &self,
-        _host: &Host,
-        _within: &Within,
-        _request: &ExecRequest,
+        host: &Host,
+        within: &Within,
+        request: &ExecRequest,
     ) -> Result<Spawned, SpawnFailure> {
         match self {
-            Self::Engine => Err(SpawnFailure::NoExec),
+            Self::Engine(origin) => super::exec::exec(host, within, origin, request).await,
             Self::Holder => Err(SpawnFailure::ExecInHolder),
+            Self::Native(container) => Ok(container.exec(request).await?),
         }
     }
 
@@ -85,9 +101,10 @@ impl Runner {
     ///
     /// # Errors
     /// When one cannot be changed.
-    pub async fn update(&self, cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), CgroupError> {
+    pub async fn update(&self, cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), SpawnFailure> {
         match self {
-            Self::Engine | Self::Holder => cgroup.update(resources).await,
+            Self::Engine(_) | Self::Holder => Ok(cgroup.update(resources).await?),
+            Self::Native(container) => Ok(container.update(resources).await?),
         }
     }
 
@@ -97,7 +114,8 @@ impl Runner {
     /// When something of it stays.
     pub async fn delete(&self) -> Result<(), SpawnFailure> {
         match self {
-            Self::Engine | Self::Holder => Ok(()),
+            Self::Engine(_) | Self::Holder => Ok(()),
+            Self::Native(container) => Ok(container.delete().await?),
         }
     }
 }

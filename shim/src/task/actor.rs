@@ -259,7 +259,7 @@ impl Actor {
             (self.container.id.clone(), self.container.cgroup.clone(), self.container.runner.clone());
         tokio::spawn(async move {
             let done = runner.update(&cgroup, &resources).await;
-            reply(answer, done.map_err(|source| TaskError::Cgroup { id, source }));
+            reply(answer, done.map_err(|source| TaskError::Update { id, source: Box::new(source) }));
         });
     }
 

@@ -120,6 +120,14 @@ pub enum TaskError {
         /// The kernel's answer.
         source: std::io::Error,
     },
+    /// Its limits could not be changed.
+    #[error("cannot update container {id:?}")]
+    Update {
+        /// The container.
+        id: String,
+        /// The step that failed.
+        source: Box<SpawnFailure>,
+    },
     /// Its cgroup could not be read or changed.
     #[error("the cgroup of container {id:?}")]
     Cgroup {

@@ -7,9 +7,11 @@
 //!
 //! What a process said comes before its end: records that are still in the socket are told first.
 
+use super::error::chain;
 use super::state::Who;
+use crate::native;
 use crate::process::Process;
-use crate::spawn::{Control, SpawnFailure, Spawned};
+use crate::spawn::{Control, Gate, SpawnFailure, Spawned};
 use pinnace_plan::{Command, ExitCause, Report};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -47,12 +49,13 @@ impl Teller {
     }
 }
 
-/// Follows a process; `control` is an engine's. What comes back has it enter its program.
-pub(super) fn follow(process: Arc<Process>, control: Option<Control>, teller: Teller) -> oneshot::Sender<()> {
+/// Follows a process. What comes back has it pass its gate.
+pub(super) fn follow(process: Arc<Process>, gate: Gate, teller: Teller) -> oneshot::Sender<()> {
     let (go, told) = oneshot::channel();
-    match control {
-        Some(control) => drop(tokio::spawn(engine(process, control, told, teller))),
-        None => drop(tokio::spawn(running(process, told, teller))),
+    match gate {
+        Gate::Engine(control) => drop(tokio::spawn(engine(process, control, told, teller))),
+        Gate::Runtime(container) => drop(tokio::spawn(native(process, container, told, teller))),
+        Gate::Open => drop(tokio::spawn(running(process, told, teller))),
     }
     go
 }
@@ -94,6 +97,28 @@ async fn hear(report: Report, teller: &Teller) {
         Report::Exit(cause) => teller.tell(News::Cause(cause)).await,
         Report::Ready { .. } => {}
     }
+}
+
+/// The init of a native container. Its start is told before its end, however short it lives.
+async fn native(
+    process: Arc<Process>,
+    container: Arc<native::Container>,
+    go: oneshot::Receiver<()>,
+    teller: Teller,
+) {
+    let status = tokio::select! {
+        status = process.ended() => status,
+        told = go => {
+            if told.is_ok() {
+                let started = container.start().await;
+                let news = started.map_or_else(|error| News::Failed(chain(&error)), |()| News::Started);
+                teller.tell(news).await;
+            }
+            process.ended().await
+        }
+    };
+    container.end_others();
+    teller.tell(News::Ended(status)).await;
 }
 
 /// A process that was born in its program.

@@ -51,7 +51,7 @@ impl Member {
 
     /// There is a process now, and it is followed.
     pub(super) fn born(&mut self, spawned: Spawned, teller: Teller) {
-        self.go = Some(follow(Arc::clone(&spawned.process), spawned.control, teller));
+        self.go = Some(follow(Arc::clone(&spawned.process), spawned.gate, teller));
         self.process = Some(spawned.process);
         self.stdio = Some(spawned.stdio);
     }
