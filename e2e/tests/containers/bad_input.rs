@@ -129,7 +129,7 @@ fn an_engine_that_is_not_there() {
 }
 
 /// A module that takes seconds and much memory to compile: many functions, each with much to allocate.
-fn laborious() -> Vec<u8> {
+pub(crate) fn laborious() -> Vec<u8> {
     const FUNCTIONS: usize = 40_000;
     // local.get 0, local.get 1, i64.mul, local.get 2, i64.xor, local.tee 0, local.get 1, i64.rotl, local.set 2
     let step = [0x20, 0, 0x20, 1, 0x7e, 0x20, 2, 0x85, 0x22, 0, 0x20, 1, 0x89, 0x21, 2];

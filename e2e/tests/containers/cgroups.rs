@@ -1,5 +1,6 @@
 //! Every limit of the spec, read back from the kernel, on whichever version of cgroups this machine has.
 
+use crate::bad_input::laborious;
 use crate::{guest, ready};
 use pinnace_conformance::guests;
 use pinnace_e2e::{Container, Node, State, until};
@@ -187,6 +188,17 @@ fn a_path_in_use_is_refused_and_its_user_lives_on() {
 }
 
 #[test]
+fn a_refusal_beside_a_compilation_ends_it() {
+    let node = Node::start();
+    let first = node.container(&guest(&node, guests::sleep_p1())).create().expect("create");
+    let path = format!("{}/{}", node.cgroup_parent(), first.id());
+    let draft = node.container(&guest(&node, laborious()));
+    let refused = draft.edit(|spec| spec["linux"]["cgroupsPath"] = json!(path)).create();
+    assert!(refused.expect_err("a path in use").message().contains("has processes already"));
+    // That its process and its cgroup are gone is what the harness looks for.
+}
+
+#[test]
 fn an_empty_cgroup_that_was_there_is_taken_with_its_parents_left() {
     let node = Node::start();
     let image = guest(&node, guests::exit_code(3));
@@ -212,8 +224,6 @@ fn an_empty_cgroup_that_was_there_is_taken_with_its_parents_left() {
 fn the_systemd_form_without_systemd_is_told_with_the_remedy() {
     let node = Node::start();
     let image = guest(&node, guests::exit_code(0));
-    // Compiled before: a refusal beside a compilation would leave the tidying of that to a later one.
-    assert_eq!(node.container(&image).run().code, 0);
     let scope = |id: &str| json!(format!("{}.slice:pinnace:{id}", node.name().replace('-', "_")));
     let draft = node.container(&image);
     let path = scope(draft.id());

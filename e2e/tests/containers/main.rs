@@ -20,6 +20,7 @@ mod signals;
 mod start_protocol;
 mod stats;
 mod stdio;
+mod subtrees;
 mod user_namespaces;
 
 use pinnace_e2e::{Container, Draft, Image, Node};
