@@ -6,6 +6,17 @@ use pinnace_conformance::guests;
 use pinnace_oci::build::{Image, Index};
 use pinnace_oci::support::{Carrier, ConfigKind, Form, Wrapping};
 
+/// A guest that prints this line, of 15 characters at most. All of them are of one length.
+pub(crate) fn saying(line: &str) -> Vec<u8> {
+    wat::parse_str(text(line)).expect("a guest")
+}
+
+fn text(line: &str) -> String {
+    // As long as what `hello` prints, for its length is part of the guest.
+    let hello = include_str!("../../../runtimes/conformance/guests/hello.wat");
+    hello.replace("hello from wasm", &format!("{line:<15}"))
+}
+
 /// A form, built.
 pub(crate) struct Case {
     /// Which form it is.
@@ -23,7 +34,6 @@ const PRINTER: &[&str] = &["/app.wasm", "/form"];
 
 impl Case {
     pub(crate) fn new(number: usize, form: &Form) -> Self {
-        // As long as what `hello` prints, for its length is part of the guest.
         let mark = format!("form {number:010}\n");
         let command: &[&str] = match form.carrier {
             Carrier::Text => &["/app.wat"],
@@ -65,7 +75,7 @@ impl Case {
             Image::rootfs().platform(&platform.os, &platform.architecture).entrypoint(self.command.to_vec());
         let image = match carrier {
             Carrier::File => rootfs.file("/app.wasm", self.module(), 0o755),
-            Carrier::Text => rootfs.file("/app.wat", self.text(), 0o755),
+            Carrier::Text => rootfs.file("/app.wat", text(self.output.trim_end()), 0o755),
             Carrier::Layer(media) => {
                 let rootfs = if files { rootfs.file("/form", self.output.as_bytes(), 0o644) } else { rootfs };
                 let wasm =
@@ -79,7 +89,7 @@ impl Case {
     /// The guest: it says the mark itself, or prints the file that says it.
     fn module(&self) -> Vec<u8> {
         if self.command != PRINTER {
-            return wat::parse_str(self.text()).expect("a guest");
+            return saying(self.output.trim_end());
         }
         let mut module = guests::cat_file_p1();
         // A custom section, named by the mark and empty.
@@ -88,10 +98,5 @@ impl Case {
         module.extend([0, length + 1, length]);
         module.extend(name);
         module
-    }
-
-    fn text(&self) -> String {
-        let hello = include_str!("../../../runtimes/conformance/guests/hello.wat");
-        hello.replace("hello from wasm", self.output.trim_end())
     }
 }

@@ -1,18 +1,14 @@
 //! One name, an entry for the host and an entry for Wasm.
 
+use crate::case::saying;
 use crate::ways;
 use pinnace_e2e::{Node, Registry};
 use pinnace_oci::WasmMedia;
 use pinnace_oci::build::{Image, Index};
 
-fn guest(says: &str) -> Vec<u8> {
-    let hello = include_str!("../../../runtimes/conformance/guests/hello.wat");
-    wat::parse_str(hello.replace("hello from wasm", &format!("{says:<15}"))).expect("a guest")
-}
-
 fn both(name: &str) -> Vec<u8> {
-    let host = Image::rootfs().file("/app.wasm", guest("for the host"), 0o755).entrypoint(["/app.wasm"]);
-    let wasm = Image::artifact(WasmMedia::Wasm, guest("for wasm")).entrypoint(["/app.wasm"]);
+    let host = Image::rootfs().file("/app.wasm", saying("for the host"), 0o755).entrypoint(["/app.wasm"]);
+    let wasm = Image::artifact(WasmMedia::Wasm, saying("for wasm")).entrypoint(["/app.wasm"]);
     let mut archive = Vec::new();
     Index::new().image(host).image(wasm).attested().archive(name, &mut archive).expect("an archive");
     archive

@@ -1,5 +1,6 @@
 //! A tag that moves: what it names at Create runs, and containerd's log has the digest of it.
 
+use crate::case::saying;
 use pinnace_e2e::{Node, Registry};
 use pinnace_oci::build::Image;
 use pinnace_oci::{Digest, WasmMedia};
@@ -7,9 +8,7 @@ use std::fs;
 
 /// What two versions of a program print, and their images: alike but for the Wasm.
 fn versions(make: fn(Vec<u8>) -> Image) -> [(&'static str, Image); 2] {
-    let hello = include_str!("../../../runtimes/conformance/guests/hello.wat");
-    let guest = |says: &str| wat::parse_str(hello.replace("hello from wasm", says)).expect("a guest");
-    ["first version.", "later version."].map(|says| (says, make(guest(&format!("{says:<15}")))))
+    ["first version.", "later version."].map(|says| (says, make(saying(says))))
 }
 
 fn artifact(wasm: Vec<u8>) -> Image {

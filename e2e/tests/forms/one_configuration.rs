@@ -7,6 +7,7 @@
 //!             2.x tells in an annotation which was named, and that one runs;  1.7 does not: the first runs
 //! ```
 
+use crate::case::saying;
 use crate::ways;
 use pinnace_e2e::{Node, Registry};
 use pinnace_oci::Digest;
@@ -21,11 +22,6 @@ const REFUSAL: &str = "mismatched image rootfs and manifest layers";
 /// `app:first`, `app:later`: in this order for the CRI, too.
 fn tag(says: &str) -> String {
     format!("app:{}", &says[..5])
-}
-
-fn guest(says: &str) -> Vec<u8> {
-    let hello = include_str!("../../../runtimes/conformance/guests/hello.wat");
-    wat::parse_str(hello.replace("hello from wasm", &format!("{says:<15}"))).expect("a guest")
 }
 
 /// An archive of another builder's: nothing but the layer's digest in the manifest tells its content.
@@ -63,7 +59,7 @@ fn a_pod_runs_the_image_it_names_where_containerd_tells_which() {
     node.expect_log("reference for unknown type");
     let registry = Registry::start(&node);
     let pod = node.pod();
-    let names = VERSIONS.map(|says| registry.push(&tag(says), &archive("app", &guest(says))));
+    let names = VERSIONS.map(|says| registry.push(&tag(says), &archive("app", &saying(says))));
     if node.refuses_layers() {
         node.expect_log("PullImage");
         let refused = pod.pull(&names[0]).expect_err("a refusal");
@@ -86,7 +82,7 @@ fn ctr_runs_the_image_it_names() {
     let node = Node::start();
     let names = VERSIONS.map(|says| {
         let name = format!("docker.io/library/{}", tag(says));
-        let imported = ways::import(&node, &[], &[], &archive(&name, &guest(says)));
+        let imported = ways::import(&node, &[], &[], &archive(&name, &saying(says)));
         (name, says, imported)
     });
     for (name, says, imported) in names {
