@@ -1,7 +1,7 @@
 //! A node of a test's own: one containerd, its containers, and the proof that they are gone.
 
 use crate::client::{Client, NAMESPACE, request};
-use crate::cri::Pod;
+use crate::cri::{self, Network, Pod, PodDraft};
 use crate::daemon::{Cri, Daemon};
 use crate::draft::Draft;
 use crate::events::Events;
@@ -21,6 +21,7 @@ use tempfile::TempDir;
 /// A private containerd, ready.
 pub struct Node {
     // Dropped in this order: the directory last.
+    network: Option<Network>,
     client: Client,
     daemon: RefCell<Daemon>,
     expected: RefCell<Vec<String>>,
@@ -57,24 +58,61 @@ impl Node {
         Self::with(&places::version(), configuration, Cri::Off)
     }
 
-    /// Starts containerd with the CRI, whose one handler is Pinnace, and with the image of its pods' own containers.
+    /// Starts containerd with the CRI, whose default handler is Pinnace, and with the image of its pods' own
+    /// containers. Pods have the host's network.
     ///
     /// # Panics
     /// If it does not start.
     #[must_use]
     pub fn with_cri() -> Self {
         let node = Self::with(&places::version(), "", Cri::On);
-        crate::cri::prepare(&node);
+        cri::prepare(&node);
         node
     }
 
-    /// Runs a pod; the node is [one with a CRI](Node::with_cri).
+    /// The same with a network for pods.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn with_pods() -> Self {
+        let mut node = Self::with_cri();
+        node.network = Some(Network::start(&node.client, node.dir(), node.name()));
+        node
+    }
+
+    /// Runs a pod in the host's network; the node is [one with a CRI](Node::with_cri).
     ///
     /// # Panics
     /// If it does not become ready.
     #[must_use]
     pub fn pod(&self) -> Pod<'_> {
-        Pod::run_on(self)
+        self.draft_pod().host_network().run().expect("a pod")
+    }
+
+    /// Drafts a pod; the node is [one with a network for it](Node::with_pods), or the pod takes the host's.
+    #[must_use]
+    pub fn draft_pod(&self) -> PodDraft<'_> {
+        PodDraft::new(self)
+    }
+
+    /// Whether the CRI answers, which it does some time after containerd does.
+    #[must_use]
+    pub fn serves_pods(&self) -> bool {
+        cri::serves(&self.client)
+    }
+
+    /// Imports an image for pods, and gives the name by which they know it.
+    ///
+    /// # Panics
+    /// If containerd refuses it.
+    #[must_use]
+    pub fn pod_image(&self, image: &build::Image) -> String {
+        self.made.set(self.made.get() + 1);
+        // Not the node's name: the CRI takes no capitals.
+        let name = format!("docker.io/library/image:{}", self.made.get());
+        cri::import(self, &name, image);
+        name
     }
 
     fn with(version: &str, configuration: &str, cri: Cri) -> Self {
@@ -94,6 +132,7 @@ impl Node {
             containers: RefCell::default(),
             made: Cell::new(0),
             dir,
+            network: None,
         }
     }
 
@@ -198,6 +237,12 @@ impl Node {
         format!("docker.io/{}/image:{}", self.name(), self.made.get())
     }
 
+    /// A new pod's name.
+    pub(crate) fn pod_name(&self) -> String {
+        self.made.set(self.made.get() + 1);
+        format!("{}-pod-{}", self.name(), self.made.get())
+    }
+
     /// Drafts a container of this image.
     #[must_use]
     pub fn container(&self, image: &Image) -> Draft<'_> {
@@ -254,6 +299,11 @@ impl Node {
         self.expected.borrow_mut().push(text.to_owned());
     }
 
+    /// What containerd has said so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.daemon.borrow().log()).unwrap_or_default()
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -287,8 +337,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = fs::read_to_string(self.daemon.borrow().log()).unwrap_or_default();
-            eprintln!("--- containerd {} ---\n{log}---", self.version());
+            eprintln!("--- containerd {} ---\n{}---", self.version(), self.log());
             leaks::remove_parents(&self.traces());
         } else {
             self.prove_clean();

@@ -46,6 +46,9 @@ pub(crate) fn bring() -> Result<Tools, Error> {
             tools.left_out.push(format!("{program}: {reason}"));
         }
     }
+    if let Err(reason) = networks() {
+        tools.left_out.push(format!("networks for pods: {reason}"));
+    }
     if let Err(reason) = guest::build() {
         tools.left_out.push(format!("the guests written in Rust: {reason}"));
     }
@@ -85,6 +88,14 @@ fn helper(package: &str, program: &str) -> Result<(), Error> {
         remedy: format!("install {program} and put it on PATH"),
     })?;
     link(&file, program)
+}
+
+/// The plugins that make networks for pods.
+fn networks() -> Result<(), Error> {
+    if paths::tools().join("cni").is_dir() {
+        return Ok(());
+    }
+    link(&apt::own("containernetworking-plugins")?.prefix.join("usr/lib/cni"), "cni")
 }
 
 /// Points `target/tools/<name>` at a file or directory, whatever it pointed at before.

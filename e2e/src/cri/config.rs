@@ -1,20 +1,27 @@
-//! What containerd's configuration says of the CRI: ours is the only handler, nothing leaves the node's directory.
+//! What containerd's configuration says of the CRI: ours is the default handler, runc's stands beside it to be compared
+//! with, and nothing leaves the node's directory.
 
-use super::{HANDLER, SANDBOX_IMAGE};
-use crate::PINNACE;
+use super::{HANDLER, RUNC_HANDLER, SANDBOX_IMAGE};
+use crate::{PINNACE, RUNC, places};
 use std::path::Path;
 
 /// The lines in this format of containerd's configuration.
 ///
-/// Registries are looked up in `certs.d`; a network for pods is not set up, so pods use the host's.
+/// Registries are looked up in `certs.d`, networks in `cni`; until one is there, pods use the host's.
 pub(crate) fn configuration(format: u32, dir: &Path) -> String {
     let dir = dir.display();
+    let programs = places::tools().join("cni");
+    let programs = match format {
+        ..=2 => format!("bin_dir = \"{}\"", programs.display()),
+        _ => format!("bin_dirs = [\"{}\"]", programs.display()),
+    };
     let runtime = |plugin: &str| {
         format!(
             "[plugins.\"{plugin}\"]\nrestrict_oom_score_adj = true\n\
              [plugins.\"{plugin}\".containerd]\ndefault_runtime_name = \"{HANDLER}\"\n\
              [plugins.\"{plugin}\".containerd.runtimes.{HANDLER}]\nruntime_type = \"{PINNACE}\"\n\
-             [plugins.\"{plugin}\".cni]\nconf_dir = \"{dir}/cni\"\n"
+             [plugins.\"{plugin}\".containerd.runtimes.{RUNC_HANDLER}]\nruntime_type = \"{RUNC}\"\n\
+             [plugins.\"{plugin}\".cni]\nconf_dir = \"{dir}/cni\"\n{programs}\n"
         )
     };
     let registry =

@@ -6,11 +6,17 @@
 use prost::Message;
 use std::collections::HashMap;
 
-/// Network, process or IPC namespaces that are the node's.
-pub(super) const NODE: i32 = 2;
+/// Namespaces that are the pod's.
+pub(super) const POD: i32 = 0;
 
 /// Namespaces that are the container's own.
 pub(super) const CONTAINER: i32 = 1;
+
+/// Namespaces that are the node's.
+pub(super) const NODE: i32 = 2;
+
+/// The state of a pod that is ready; the other is 1.
+pub(super) const READY: i32 = 0;
 
 /// The state of a container that has ended.
 pub(super) const EXITED: i32 = 2;
@@ -41,12 +47,54 @@ pub(super) struct Namespaces {
     pub(super) network: i32,
     #[prost(int32, tag = "2")]
     pub(super) pid: i32,
+    #[prost(int32, tag = "3")]
+    pub(super) ipc: i32,
+    #[prost(message, optional, tag = "5")]
+    pub(super) users: Option<Users>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Users {
+    #[prost(int32, tag = "1")]
+    pub(super) mode: i32,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) uids: Vec<IdMapping>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) gids: Vec<IdMapping>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct IdMapping {
+    #[prost(uint32, tag = "1")]
+    pub(super) host: u32,
+    #[prost(uint32, tag = "2")]
+    pub(super) container: u32,
+    #[prost(uint32, tag = "3")]
+    pub(super) length: u32,
+}
+
+/// A number that may be absent.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Number {
+    #[prost(int64, tag = "1")]
+    pub(super) value: i64,
+}
+
+/// Of the kind `RuntimeDefault`, when it is there.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Profile {
+    #[prost(int32, tag = "1")]
+    pub(super) kind: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PodSecurity {
     #[prost(message, optional, tag = "1")]
     pub(super) namespaces: Option<Namespaces>,
+    #[prost(int64, repeated, tag = "5")]
+    pub(super) groups: Vec<i64>,
+    #[prost(message, optional, tag = "9")]
+    pub(super) seccomp: Option<Profile>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,14 +103,28 @@ pub(super) struct PodLinux {
     pub(super) cgroup_parent: String,
     #[prost(message, optional, tag = "2")]
     pub(super) security: Option<PodSecurity>,
+    #[prost(map = "string, string", tag = "3")]
+    pub(super) sysctls: HashMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Dns {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) servers: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) searches: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PodConfig {
     #[prost(message, optional, tag = "1")]
     pub(super) metadata: Option<Metadata>,
+    #[prost(string, tag = "2")]
+    pub(super) hostname: String,
     #[prost(string, tag = "3")]
     pub(super) log_directory: String,
+    #[prost(message, optional, tag = "4")]
+    pub(super) dns: Option<Dns>,
     #[prost(message, optional, tag = "8")]
     pub(super) linux: Option<PodLinux>,
 }
@@ -101,15 +163,53 @@ pub(super) struct OfImage {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct Capabilities {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) add: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) drop: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct ContainerSecurity {
+    #[prost(message, optional, tag = "1")]
+    pub(super) capabilities: Option<Capabilities>,
     #[prost(message, optional, tag = "3")]
     pub(super) namespaces: Option<Namespaces>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) user: Option<Number>,
+    #[prost(bool, tag = "7")]
+    pub(super) read_only: bool,
+    #[prost(int64, repeated, tag = "8")]
+    pub(super) groups: Vec<i64>,
+    #[prost(message, optional, tag = "12")]
+    pub(super) group: Option<Number>,
+    #[prost(message, optional, tag = "15")]
+    pub(super) seccomp: Option<Profile>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ContainerLinux {
     #[prost(message, optional, tag = "2")]
     pub(super) security: Option<ContainerSecurity>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Variable {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(string, tag = "2")]
+    pub(super) value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Mount {
+    #[prost(string, tag = "1")]
+    pub(super) inside: String,
+    #[prost(string, tag = "2")]
+    pub(super) host: String,
+    #[prost(bool, tag = "3")]
+    pub(super) read_only: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -120,6 +220,12 @@ pub(super) struct ContainerConfig {
     pub(super) image: Option<ImageSpec>,
     #[prost(string, repeated, tag = "3")]
     pub(super) command: Vec<String>,
+    #[prost(string, repeated, tag = "4")]
+    pub(super) args: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) env: Vec<Variable>,
+    #[prost(message, repeated, tag = "7")]
+    pub(super) mounts: Vec<Mount>,
     #[prost(string, tag = "11")]
     pub(super) log_path: String,
     #[prost(message, optional, tag = "15")]
@@ -137,17 +243,81 @@ pub(super) struct CreateContainer {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct StopContainer {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    #[prost(int64, tag = "2")]
+    pub(super) timeout: i64,
+}
+
+/// A question about a pod or a container, to be answered with what containerd knows beyond the CRI.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AskAll {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    #[prost(bool, tag = "2")]
+    pub(super) verbose: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Network {
+    #[prost(string, tag = "1")]
+    pub(super) ip: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PodStatus {
+    #[prost(int32, tag = "3")]
+    pub(super) state: i32,
+    #[prost(message, optional, tag = "5")]
+    pub(super) network: Option<Network>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PodIs {
+    #[prost(message, optional, tag = "1")]
+    pub(super) status: Option<PodStatus>,
+    #[prost(map = "string, string", tag = "2")]
+    pub(super) info: HashMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct Status {
     #[prost(int32, tag = "3")]
     pub(super) state: i32,
     #[prost(int32, tag = "7")]
     pub(super) exit_code: i32,
+    #[prost(string, tag = "10")]
+    pub(super) reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct StatusOf {
     #[prost(message, optional, tag = "1")]
     pub(super) status: Option<Status>,
+    #[prost(map = "string, string", tag = "2")]
+    pub(super) info: HashMap<String, String>,
+}
+
+/// What the CRI says of the node.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct NodeIs {
+    #[prost(message, optional, tag = "1")]
+    pub(super) status: Option<NodeStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct NodeStatus {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) conditions: Vec<Condition>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Condition {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(bool, tag = "2")]
+    pub(super) holds: bool,
 }
 
 /// The answer to a question about an image; of the image, its id.

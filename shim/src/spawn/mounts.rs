@@ -3,7 +3,8 @@
 //! ```text
 //!  proc sysfs cgroup cgroup2 mqueue devpts …   left out: a guest sees no kernel file system
 //!  /dev                                        null, zero, full, random, urandom and nothing else
-//!  /dev/shm /dev/pts /dev/mqueue /dev/console  left out: nothing in WASI could use them
+//!  /dev/pts /dev/mqueue /dev/console           left out: nothing in WASI could use them
+//!  /dev/shm                                    a pod's, which is a bind, is kept; a container's own is left out
 //!  bind, rbind                                 kept; one that would see later mounts of the host is refused
 //!    └ idmap, ridmap, uidMappings, gidMappings the owners of its files are mapped
 //!  tmpfs                                       kept; its uid and gid are the container's
@@ -139,7 +140,10 @@ const KERNEL: [&str; 13] = [
 ];
 
 /// Below `/dev`, and of no use to a guest.
-const UNUSED: [&str; 4] = ["/dev/shm", "/dev/pts", "/dev/mqueue", "/dev/console"];
+const UNUSED: [&str; 3] = ["/dev/pts", "/dev/mqueue", "/dev/console"];
+
+/// Memory to share with others: alone, a guest has no use for it.
+const SHARED: &str = "/dev/shm";
 
 /// The mounts of a spec, in its order.
 ///
@@ -165,7 +169,8 @@ fn place(index: usize, mount: &SpecMount, users: Option<&Users>) -> Result<Optio
     let has = |name: &str| options.iter().any(|option| option == name);
     let kind = mount.typ().as_deref().unwrap_or("");
     let bind = is_bind(mount);
-    if KERNEL.contains(&kind) && !bind || UNUSED.contains(&destination.as_str()) {
+    let own = KERNEL.contains(&kind) || destination == SHARED;
+    if own && !bind || UNUSED.contains(&destination.as_str()) {
         return Ok(None);
     }
     let ids = ids(index, mount, &destination, users)?;
@@ -286,6 +291,16 @@ mod tests {
             let error = of(mount).expect_err("refused").to_string();
             assert!(error.contains("/d") && error.contains(option), "{error}");
         }
+    }
+
+    #[test]
+    fn memory_that_a_pod_shares_is_kept() {
+        let placed = of(serde_json::json!([
+            {"destination": "/dev/shm", "type": "bind", "source": "/tmp", "options": ["rbind", "ro"]},
+            {"destination": "/dev/console", "type": "bind", "source": "/dev/pts/0", "options": ["bind"]}
+        ]))
+        .expect("fine");
+        assert!(matches!(&placed[..], [one] if one.mount.destination == "/dev/shm" && one.directory));
     }
 
     #[test]
