@@ -10,6 +10,7 @@
 use crate::client::{Client, request};
 use crate::cost::{self, Cost};
 use crate::draft::{bundle, forget};
+use crate::exec::ExecDraft;
 use crate::node::Node;
 use crate::stdio::{Input, Pipe};
 use containerd_client::services::v1::{
@@ -265,6 +266,15 @@ impl<'node> Container<'node> {
         self.stderr.as_ref().expect("a container with FIFOs")
     }
 
+    /// Another process in it, with these arguments.
+    ///
+    /// # Panics
+    /// If its bundle cannot be read.
+    #[must_use]
+    pub fn exec<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> ExecDraft<'_, 'node> {
+        ExecDraft::new(self, args.into_iter().map(str::to_owned).collect())
+    }
+
     /// How long Create took.
     #[must_use]
     pub fn create_took(&self) -> Duration {
@@ -292,7 +302,12 @@ impl<'node> Container<'node> {
         self.stderr.as_ref().map(Pipe::to_end).unwrap_or_default()
     }
 
-    fn client(&self) -> &'node Client {
+    /// The directory of its FIFOs.
+    pub(crate) fn io(&self) -> PathBuf {
+        self.node.dir().join("io")
+    }
+
+    pub(crate) fn client(&self) -> &'node Client {
         self.node.client()
     }
 }

@@ -7,6 +7,7 @@ mod cgroups;
 mod configuration;
 mod crash;
 mod events;
+mod exec;
 mod grouping;
 mod handlers;
 mod hostile;
