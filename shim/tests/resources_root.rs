@@ -193,3 +193,21 @@ fn what_is_paused_can_be_updated() {
     wait(&child);
     cgroup.remove().unwrap();
 }
+
+#[test]
+fn ten_thousand_looks_at_the_figures_leave_nothing_behind() {
+    let place = Place::new();
+    let cgroup = place.create("container");
+    let private = || {
+        let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
+    };
+    (0..500).for_each(|_| drop(cgroup.stats().unwrap()));
+    let (before, open) = (private(), std::fs::read_dir("/proc/self/fd").unwrap().count());
+    (0..10_000).for_each(|_| drop(cgroup.stats().unwrap()));
+    // Other tests of this program open some, too.
+    assert!(std::fs::read_dir("/proc/self/fd").unwrap().count() < open + 100);
+    assert!(private() < before + 4096, "{} kB, before {before} kB", private());
+    cgroup.remove().unwrap();
+}

@@ -53,8 +53,8 @@ pub use members::Join;
 pub use oom::OomWatch;
 pub use path::{CgroupPath, default_path};
 pub use stats::{
-    BlockIo, BlockIoEntry, CpuV1, CpuV2, Io, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2, OomControl,
-    Pids, Pressure, PressureLine, Stats, StatsV1, StatsV2,
+    BlockIo, BlockIoEntry, CpuV1, CpuV2, HugePages, Io, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2,
+    OomControl, Pids, Pressure, PressureLine, Stats, StatsV1, StatsV2,
 };
 pub use systemd::SystemdError;
 

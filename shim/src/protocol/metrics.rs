@@ -7,8 +7,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests"))]
 
 use crate::cgroups::{
-    BlockIoEntry, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2, Pids, Pressure, PressureLine, Stats,
-    StatsV1, StatsV2,
+    BlockIoEntry, HugePages, MemoryCounter, MemoryEvents, MemoryV1, MemoryV2, Pids, Pressure, PressureLine,
+    Stats, StatsV1, StatsV2,
 };
 use containerd_shim_protos::cgroups::metrics as v1;
 use containerd_shim_protos::cgroups_v2::metrics as v2;
@@ -63,6 +63,7 @@ fn metrics_v1(stats: &StatsV1) -> v1::Metrics {
             io_serviced_recursive: stats.block_io.serviced.iter().map(block_io).collect(),
             ..v1::BlkIOStat::default()
         }),
+        hugetlb: stats.huge_pages.iter().map(huge_pages_v1).collect(),
         memory_oom_control: optional(stats.oom, |oom| v1::MemoryOomControl {
             oom_kill_disable: oom.oom_kill_disable,
             under_oom: oom.under_oom,
@@ -136,6 +137,26 @@ fn block_io(entry: &BlockIoEntry) -> v1::BlkIOEntry {
     }
 }
 
+fn huge_pages_v1(pages: &HugePages) -> v1::HugetlbStat {
+    v1::HugetlbStat {
+        usage: pages.usage,
+        max: pages.max,
+        failcnt: pages.failcnt,
+        pagesize: pages.size.clone(),
+        ..v1::HugetlbStat::default()
+    }
+}
+
+fn huge_pages_v2(pages: &HugePages) -> v2::HugeTlbStat {
+    v2::HugeTlbStat {
+        current: pages.usage,
+        max: pages.max,
+        failcnt: pages.failcnt,
+        pagesize: pages.size.clone(),
+        ..v2::HugeTlbStat::default()
+    }
+}
+
 fn metrics_v2(stats: &StatsV2) -> v2::Metrics {
     let cpu = &stats.cpu;
     v2::Metrics {
@@ -162,6 +183,7 @@ fn metrics_v2(stats: &StatsV2) -> v2::Metrics {
             psi: optional(stats.io_pressure, pressure),
             ..v2::IOStat::default()
         }),
+        hugetlb: stats.huge_pages.iter().map(huge_pages_v2).collect(),
         memory_events: optional(stats.memory_events, memory_events),
         ..v2::Metrics::default()
     }
@@ -271,6 +293,17 @@ mod tests {
         assert_eq!((metrics.memory.usage.usage, metrics.memory.usage.limit), (5, 7));
         assert_eq!((metrics.memory.total_rss, metrics.memory.total_inactive_file), (1, 2));
         assert!(metrics.memory.swap.is_none());
+    }
+
+    #[test]
+    fn huge_pages_are_in_both() {
+        let pages = HugePages { size: "2MB".to_owned(), usage: 1, max: 2, failcnt: 3 };
+        let one = metrics_v1(&StatsV1 { huge_pages: vec![pages.clone()], ..StatsV1::default() });
+        let told = &one.hugetlb[0];
+        assert_eq!((told.pagesize.as_str(), told.usage, told.max, told.failcnt), ("2MB", 1, 2, 3));
+        let two = metrics_v2(&StatsV2 { huge_pages: vec![pages], ..StatsV2::default() });
+        let told = &two.hugetlb[0];
+        assert_eq!((told.pagesize.as_str(), told.current, told.max, told.failcnt), ("2MB", 1, 2, 3));
     }
 
     #[test]

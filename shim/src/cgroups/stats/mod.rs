@@ -3,9 +3,11 @@
 //! A file the kernel does not have (swap accounting off, a controller not enabled, an older kernel) leaves
 //! its figures at zero or absent and costs no other figure. Only a cgroup that is gone is an error.
 
+mod huge_pages;
 mod v1;
 mod v2;
 
+pub use huge_pages::HugePages;
 pub use v1::{BlockIo, BlockIoEntry, CpuV1, MemoryCounter, MemoryV1, OomControl, StatsV1};
 pub use v2::{CpuV2, Io, MemoryEvents, MemoryV2, Pressure, PressureLine, StatsV2};
 

@@ -1,6 +1,6 @@
 //! The figures of the v1 hierarchies.
 
-use super::{Dir, Pids, flat};
+use super::{Dir, HugePages, Pids, flat, huge_pages};
 use crate::cgroups::Controller;
 use std::path::Path;
 
@@ -17,6 +17,8 @@ pub struct StatsV1 {
     pub pids: Option<Pids>,
     /// Block devices.
     pub block_io: BlockIo,
+    /// Huge pages, if their controller is mounted.
+    pub huge_pages: Vec<HugePages>,
 }
 
 /// CPU time in nanoseconds, and throttling.
@@ -141,6 +143,7 @@ pub(super) fn read(dir: impl Fn(Controller) -> Dir) -> Option<StatsV1> {
             service_bytes: throttled(&blkio, "io_service_bytes"),
             serviced: throttled(&blkio, "io_serviced"),
         },
+        huge_pages: huge_pages::v1(&dir(Controller::Hugetlb)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The figures of the unified hierarchy.
 
-use super::{Dir, Pids, flat};
+use super::{Dir, HugePages, Pids, flat, huge_pages};
 
 /// Everything v2 tells of a cgroup; a part is absent when its controller is not enabled.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct StatsV2 {
     pub io: Vec<Io>,
     /// Waiting for block devices.
     pub io_pressure: Option<Pressure>,
+    /// Huge pages.
+    pub huge_pages: Vec<HugePages>,
 }
 
 /// `cpu.stat`, in microseconds and periods.
@@ -133,6 +135,7 @@ pub(super) fn read(dir: &Dir) -> StatsV2 {
         pids: dir.pids(),
         io: dir.text("io.stat").unwrap_or_default().lines().filter_map(io).collect(),
         io_pressure: dir.text("io.pressure").map(|content| pressure(&content)),
+        huge_pages: huge_pages::v2(dir),
     }
 }
 
