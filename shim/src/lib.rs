@@ -11,6 +11,7 @@
 
 pub mod cgroups;
 pub mod events;
+pub mod hooks;
 pub mod log;
 pub mod native;
 pub mod process;

@@ -19,7 +19,6 @@
 
 mod errand;
 mod error;
-mod launch;
 mod log;
 mod note;
 mod program;
@@ -80,6 +79,7 @@ pub async fn create(
     container.remains.note()?;
     let made = async {
         bundle.note_cgroup()?;
+        bundle.note_in_pod(&request.id, spec, &cgroups_path(&host.namespace, &request.id, spec))?;
         if container.remains.mounted {
             rootfs::attach(root, &request.rootfs, &bundle.rootfs())?;
         }
@@ -88,7 +88,8 @@ pub async fn create(
     match made.await {
         Ok(process) => {
             let init = Spawned { process, gate: Gate::Runtime(Arc::clone(&container)), stdio };
-            Ok(Born { init, cgroup, runner: Runner::Native(container) })
+            // The OCI runtime runs the hooks.
+            Ok(Born { init, cgroup, runner: Runner::Native(container), hooks: None })
         }
         Err(error) => {
             if let Err(error) = container.delete().await {
@@ -219,14 +220,15 @@ impl Container {
     }
 }
 
-/// Undoes the native container of a bundle whose server was killed; of any other there is nothing to undo.
+/// Undoes the native container of a bundle whose server was killed, and says whether it is one.
 ///
 /// # Errors
 /// When something of it stays.
-pub fn clean_up(bundle: &Path) -> Result<(), NativeError> {
-    let Some(remains) = Remains::noted(bundle)? else { return Ok(()) };
+pub fn clean_up(bundle: &Path) -> Result<bool, NativeError> {
+    let Some(remains) = Remains::noted(bundle)? else { return Ok(false) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(NativeError::Orphans)?.block_on(remains.undo(HURRIED))
+    runtime.map_err(NativeError::Orphans)?.block_on(remains.undo(HURRIED))?;
+    Ok(true)
 }
 
 /// How long the runtime may take there: containerd gives `delete` five seconds for everything.

@@ -1,19 +1,24 @@
 //! The OCI runtime of a container: which program, with what state, and how it is asked.
 
 use super::errand::Errand;
-use super::launch::launch;
 use super::{NativeError, log, program};
+use crate::process::launch::launch;
 use pinnace_node::Config;
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a command may take that waits for nobody's program: `create`, `start` and `exec` run hooks.
 pub(super) const SHORT: Duration = Duration::from_secs(10);
+
+/// What it gets of the server's environment. Never what would have it talk to somebody: `LISTEN_FDS`, `NOTIFY_SOCKET`.
+const ENVIRONMENT: [&str; 6] =
+    ["PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS", "GOMAXPROCS"];
 
 /// A runtime as one container uses it, from its making to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +78,10 @@ impl Runtime {
         let args: Vec<OsString> =
             self.global(errand).into_iter().chain([command.into()]).chain(args).collect();
         let failed = |source| NativeError::Run { program: self.program.clone(), source };
-        let process = launch(&self.program, &args, streams).map_err(failed)?;
+        let kept = ENVIRONMENT.iter().filter_map(|name| Some((OsStr::new(name), std::env::var_os(name)?)));
+        let mut command_line = Command::new(&self.program);
+        command_line.args(args).env_clear().envs(kept);
+        let process = launch(command_line, streams).map_err(failed)?;
         let status = match limit {
             None => process.ended().await,
             Some(limit) => match timeout(limit, process.ended()).await {

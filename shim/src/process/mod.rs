@@ -1,5 +1,6 @@
 //! A child process of the server's, held by its descriptor: never a stranger with the same pid.
 
+pub(crate) mod launch;
 pub(crate) mod orphans;
 pub(crate) mod signal;
 pub(crate) mod watch;

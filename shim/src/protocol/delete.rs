@@ -1,14 +1,17 @@
 //! `delete`: what containerd executes whenever the connection to a server is closed.
 //!
 //! It runs after every normal end too, so it is quick when there is nothing to do; and it may run while the
-//! server lives on with other containers, so it touches what belongs to this id and nothing else:
+//! server lives on with other containers, so it touches what belongs to this id, and else only what the dead left:
 //!
 //! ```text
 //!  the container's cgroup     emptied with SIGKILL, removed     (engines die with their server; this is for
 //!                                                                one that was about to be born)
 //!  its scope of systemd       stopped, if systemd still has it
+//!  its poststop hooks         run
 //!  a native container         deleted by the OCI runtime that made it, its root unmounted
 //!  the server's socket        removed if nobody listens on it
+//!    └ a pod's containers     their cgroups as its own: if the socket was there, the server was killed, and
+//!                             containerd 2.3 executes no `delete` for them
 //!  cgroups of compilations    removed if nobody compiles in them
 //! ```
 //!
@@ -17,6 +20,7 @@
 use super::flags::Flags;
 use super::start;
 use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
+use crate::hooks::{Hooked, Moment};
 use crate::native::{self, NativeError};
 use crate::spawn::{Bundle, cgroups_path};
 use containerd_shim_protos::api::DeleteResponse;
@@ -59,15 +63,12 @@ const KILLED: u32 = 137;
 /// # Errors
 /// When something of the container is left.
 pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
-    // Without a readable configuration, or without a cgroup of its own, it never had a process.
-    if Bundle(bundle).has_cgroup()
-        && let Ok(spec) = Bundle(bundle).spec()
-    {
-        end_processes(&flags.namespace, &flags.id, &spec)
-            .map_err(|source| DeleteError::Cgroup { id: flags.id.clone(), source })?;
+    clean_up(&flags.namespace, &flags.id, bundle)?;
+    if start::remove_dead_socket(flags, bundle) {
+        for (id, path) in Bundle(bundle).fellows() {
+            end_processes(&path).map_err(|source| DeleteError::Cgroup { id, source })?;
+        }
     }
-    native::clean_up(bundle).map_err(|source| DeleteError::Native { id: flags.id.clone(), source })?;
-    start::remove_dead_socket(flags, bundle);
     // A compilation dies with its server, but not its cgroup. Without a readable configuration nobody compiles.
     if let Ok(config) = Config::load(std::env::var_os(PATH_VARIABLE).as_deref()) {
         pinnace_cache::sweep(config.compile.cgroup.as_path());
@@ -82,8 +83,35 @@ pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), Del
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(DeleteError::Answer)
 }
 
-fn end_processes(namespace: &str, id: &str, spec: &Spec) -> Result<(), CgroupError> {
-    let cgroup = Cgroup::open(&Hierarchies::discover()?, &cgroups_path(namespace, id, spec))?;
+/// Ends what is left of one container.
+fn clean_up(namespace: &str, id: &str, bundle: &Path) -> Result<(), DeleteError> {
+    // Without a readable configuration, or without a cgroup of its own, it never had a process.
+    let spec = Bundle(bundle).has_cgroup().then(|| Bundle(bundle).spec().ok()).flatten();
+    if let Some(spec) = &spec {
+        end_processes(&cgroups_path(namespace, id, spec))
+            .map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
+    }
+    let native =
+        native::clean_up(bundle).map_err(|source| DeleteError::Native { id: id.to_owned(), source })?;
+    if let (false, Some(spec)) = (native, &spec) {
+        last_hooks(id, bundle, spec);
+    }
+    Ok(())
+}
+
+/// Those that Delete would have run; an OCI runtime runs those of its containers itself.
+fn last_hooks(id: &str, bundle: &Path, spec: &Spec) {
+    // What is wrong with them was told at Create.
+    let Ok(Some(hooks)) = Hooked::of(spec, id, bundle) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ran = runtime.map(|runtime| runtime.block_on(hooks.run(Moment::Delete, None)));
+    if let Err(error) = ran {
+        log::warn!("cannot run the poststop hooks of container {id}: {error}");
+    }
+}
+
+fn end_processes(cgroups_path: &str) -> Result<(), CgroupError> {
+    let cgroup = Cgroup::open(&Hierarchies::discover()?, cgroups_path)?;
     cgroup.kill()?;
     if cgroup.is_scope() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -94,14 +94,14 @@ pub(super) fn claim(path: &Path) -> Result<Claim, SocketError> {
     }
 }
 
-/// Removes the socket if nobody listens on it.
-pub(super) fn remove_dead(path: &Path) {
-    if let Ok(_lock) = lock(path)
-        && matches!(connect(path), Err(Errno::CONNREFUSED))
-        && let Err(error) = remove(path)
-    {
+/// Removes the socket if its server died without doing so, and says whether it had.
+pub(super) fn remove_dead(path: &Path) -> bool {
+    let Ok(_lock) = lock(path) else { return false };
+    let dead = matches!(connect(path), Err(Errno::CONNREFUSED));
+    if dead && let Err(error) = remove(path) {
         log::warn!("{error}");
     }
+    dead
 }
 
 fn remove(path: &Path) -> Result<(), SocketError> {
@@ -186,12 +186,12 @@ mod tests {
     fn only_a_dead_socket_is_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("s");
-        remove_dead(&path);
+        assert!(!remove_dead(&path));
         let bound = claim(&path).expect("claimed");
-        remove_dead(&path);
+        assert!(!remove_dead(&path));
         assert!(path.exists());
         drop(bound);
-        remove_dead(&path);
+        assert!(remove_dead(&path));
         assert!(!path.exists());
     }
 

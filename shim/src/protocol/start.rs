@@ -147,11 +147,10 @@ pub fn start(flags: &Flags, environment: &Environment) -> Result<Started, StartE
     Ok(Started::Server(Box::new(Served { listener, address, namespace, id, bundle, request, expected })))
 }
 
-/// Removes the socket of a bundle's server if that is dead; `delete` comes after every kind of end.
-pub fn remove_dead_socket(flags: &Flags, bundle: &Path) {
-    if let Ok(address) = noted_or_made(flags, bundle) {
-        socket::remove_dead(address.path());
-    }
+/// Removes the socket of a bundle's server if that was killed, and says whether it was; `delete` comes after every
+/// kind of end.
+pub fn remove_dead_socket(flags: &Flags, bundle: &Path) -> bool {
+    noted_or_made(flags, bundle).is_ok_and(|address| socket::remove_dead(address.path()))
 }
 
 /// The address in the bundle. When a Create fails because its server died, containerd removes the bundle while

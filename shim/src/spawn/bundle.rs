@@ -29,17 +29,6 @@ pub enum BundleError {
         /// The file.
         path: PathBuf,
     },
-    /// It has hooks.
-    #[error(
-        "{} has OCI hooks ({kind}), which are not run yet: remove them, or use Docker 28 or newer, which needs none",
-        path.display()
-    )]
-    Hooks {
-        /// The file.
-        path: PathBuf,
-        /// The kind of the first.
-        kind: &'static str,
-    },
     /// The pid could not be noted.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -63,17 +52,6 @@ impl Bundle<'_> {
         let path = self.0.join("config.json");
         let text = std::fs::read(&path).map_err(|source| BundleError::Read { path: path.clone(), source })?;
         serde_json::from_slice(&text).map_err(|source| BundleError::Parse { path, source })
-    }
-
-    /// Fails if a spec has hooks, which only an OCI runtime runs.
-    ///
-    /// # Errors
-    /// With the kind of the first.
-    pub fn refuse_hooks(&self, spec: &Spec) -> Result<(), BundleError> {
-        match hooks(spec) {
-            Some(kind) => Err(BundleError::Hooks { path: self.0.join("config.json"), kind }),
-            None => Ok(()),
-        }
     }
 
     /// The process of a spec, which for a container must be there.
@@ -105,6 +83,20 @@ impl Bundle<'_> {
     pub fn note_cgroup(&self) -> Result<(), BundleError> {
         let path = self.0.join(CGROUP);
         std::fs::write(&path, "").map_err(|source| BundleError::Write { path, source })
+    }
+
+    /// Takes that back: the container is deleted, and the path may be another's any time.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_cgroup(&self) -> Result<(), BundleError> {
+        let path = self.0.join(CGROUP);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(BundleError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the cgroup was noted as this container's.
@@ -141,23 +133,6 @@ const CGROUP: &str = "cgroup";
 /// The name runc's shim uses too.
 const PID: &str = "init.pid";
 
-fn hooks(spec: &Spec) -> Option<&'static str> {
-    let hooks = spec.hooks().as_ref()?;
-    let any = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
-    #[allow(deprecated, reason = "Docker before 28 still sends prestart hooks")]
-    let prestart = any(hooks.prestart());
-    [
-        (prestart, "prestart"),
-        (any(hooks.create_runtime()), "createRuntime"),
-        (any(hooks.create_container()), "createContainer"),
-        (any(hooks.start_container()), "startContainer"),
-        (any(hooks.poststart()), "poststart"),
-        (any(hooks.poststop()), "poststop"),
-    ]
-    .into_iter()
-    .find_map(|(there, kind)| there.then_some(kind))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,12 +149,7 @@ mod tests {
         assert!(missing.to_string().contains("/nowhere/config.json"), "{missing}");
         assert!(matches!(spec("{"), Err(BundleError::Parse { .. })));
         let bundle = Bundle(Path::new("/b"));
-        let hooks =
-            spec(r#"{"ociVersion":"1.1.0","hooks":{"poststop":[{"path":"/bin/true"}]}}"#).expect("fine");
-        let refused = bundle.refuse_hooks(&hooks).expect_err("hooks");
-        assert!(matches!(refused, BundleError::Hooks { kind: "poststop", .. }), "{refused}");
-        let empty = spec(r#"{"ociVersion":"1.1.0","hooks":{"poststop":[]}}"#).expect("fine");
-        bundle.refuse_hooks(&empty).expect("there is none");
+        let empty = spec(r#"{"ociVersion":"1.1.0"}"#).expect("fine");
         assert!(matches!(bundle.process(&empty), Err(BundleError::NoProcess { .. })));
     }
 

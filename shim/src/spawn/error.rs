@@ -11,6 +11,7 @@ use super::root::RootError;
 use super::user::UserError;
 use super::walls::WallError;
 use crate::cgroups::CgroupError;
+use crate::hooks::HookError;
 use crate::native::NativeError;
 use crate::stdio::StdioError;
 use pinnace_node::{ConfigError, InstallationError};
@@ -54,6 +55,9 @@ pub enum SpawnFailure {
     /// The program that holds a pod.
     #[error(transparent)]
     Installation(#[from] InstallationError),
+    /// Its hooks.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// Its process.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -73,7 +77,7 @@ impl SpawnFailure {
     #[must_use]
     pub fn unsupported(&self) -> bool {
         match self {
-            Self::Bundle(error) => matches!(error, BundleError::Hooks { .. }),
+            Self::Hook(error) => matches!(error, HookError::Inside { .. }),
             Self::Stdio(error) => error.is_unsupported(),
             Self::Native(error) => error.unsupported(),
             Self::Module(error) => matches!(error, ModuleError::Native { .. }),

@@ -203,7 +203,7 @@ async fn make(
         engine.discard().await;
         return Err(error.into());
     }
-    Ok(Spawned::new(engine, stdio))
+    Ok(Spawned::new(engine, None, stdio))
 }
 
 /// The process of the call. What it does not say is as in the container's own, as it is with runc.

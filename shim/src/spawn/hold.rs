@@ -16,6 +16,7 @@ use super::place::Place;
 use super::runner::{Born, Runner};
 use super::user::Users;
 use super::walls;
+use crate::hooks::Hooked;
 use crate::task::CreateRequest;
 use oci_spec::runtime::{Process, Spec};
 use std::os::fd::AsFd;
@@ -39,6 +40,7 @@ pub(super) async fn hold(
     spec: &Spec,
     process: &Process,
 ) -> Result<Born, SpawnFailure> {
+    let hooks = Hooked::of(spec, &request.id, &request.bundle)?;
     let program = host.installation.holder_program()?;
     let users = Users::of(spec, process)?;
     let mut place = Place::make(host, request, spec, users).await?;
@@ -56,7 +58,7 @@ pub(super) async fn hold(
         join: place.entrance.to_spawn(&entrance),
     };
     let launched = Engine::launch(launch, &plan).await;
-    place.settle(host, Bundle(&request.bundle), process, launched, Runner::Holder).await
+    place.settle(host, Bundle(&request.bundle), process, hooks, (launched, Runner::Holder)).await
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod engine;
 mod entry;
 mod error;
 mod exec;
+mod fellows;
 mod guest;
 mod hold;
 mod host;
@@ -42,6 +43,7 @@ pub use host::{Host, HostError};
 pub use runner::{Born, Gate, Runner, Spawned, Within};
 
 use crate::cgroups::{self, default_path};
+use crate::hooks::Hooked;
 use crate::native;
 use crate::task::CreateRequest;
 use engine::{Descriptors, Engine, Launch};
@@ -64,7 +66,6 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let config = host.config(&request.options)?;
     cgroups::agree(config.systemd_cgroup, &cgroups_path(&host.namespace, &request.id, &spec))?;
     if hold::is_pod(&spec) {
-        bundle.refuse_hooks(&spec)?;
         limits(&spec).map_or(Ok(()), cgroups::check)?;
         return hold::hold(host, request, &spec, process).await;
     }
@@ -75,7 +76,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     if module::is_native(host, &config, &request.id, &spec, &entry).await? {
         return Ok(native::create(host, &config, request, &spec, root).await?);
     }
-    bundle.refuse_hooks(&spec)?;
+    let hooks = Hooked::of(&spec, &request.id, &request.bundle)?;
     limits(&spec).map_or(Ok(()), cgroups::check)?;
     let layers = root::Layers::of(&request.rootfs);
     // While containerd answers about the image, the place is made, and its logger gets ready.
@@ -118,7 +119,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         join: place.entrance.to_spawn(&entrance),
     };
     let launched = Engine::launch(launch, &plan).await;
-    place.settle(host, bundle, process, launched, Runner::Engine(Arc::new(origin))).await
+    place.settle(host, bundle, process, hooks, (launched, Runner::Engine(Arc::new(origin)))).await
 }
 
 /// The path of a container's cgroup, as its spec gives it or as its id makes it.

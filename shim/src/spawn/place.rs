@@ -11,11 +11,13 @@ use super::runner::{Born, Runner, Spawned};
 use super::user::Users;
 use super::{cgroups_path, limits};
 use crate::cgroups::{Cgroup, CgroupError, Join};
+use crate::hooks::{Hooked, Moment};
 use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
 use oci_spec::runtime::{Process, Spec};
 use pinnace_spawn::Placeholder;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// A place for a process.
 pub(super) struct Place {
@@ -59,9 +61,10 @@ impl Place {
         host: &Host,
         bundle: Bundle<'_>,
         process: &Process,
-        launched: Result<Engine, EngineError>,
-        runner: Runner,
+        hooks: Option<Hooked>,
+        (launched, runner): (Result<Engine, EngineError>, Runner),
     ) -> Result<Born, SpawnFailure> {
+        let hooks = hooks.map(Arc::new);
         let engine = match launched {
             Ok(engine) => engine,
             Err(error) => {
@@ -74,16 +77,21 @@ impl Place {
         self.stdio.release_child_ends();
         let pid = engine.process.pid;
         host.adjust_oom_score(pid, process.oom_score_adj());
-        let settled = match bundle.note_pid(pid) {
-            Ok(()) => self.cgroup.settle(pid).await.map_err(SpawnFailure::from),
-            Err(error) => Err(error.into()),
+        let settled = async {
+            bundle.note_pid(pid)?;
+            self.cgroup.settle(pid).await?;
+            if let Some(hooks) = &hooks {
+                hooks.run(Moment::Create, Some(pid)).await?;
+            }
+            Ok(())
         };
-        if let Err(error) = settled {
+        if let Err(error) = settled.await {
             engine.discard().await;
             self.cgroup.stop().await;
             return Err(error);
         }
-        Ok(Born { init: Spawned::new(engine, self.stdio), cgroup: self.cgroup.keep(), runner })
+        let init = Spawned::new(engine, hooks.clone(), self.stdio);
+        Ok(Born { init, cgroup: self.cgroup.keep(), runner, hooks })
     }
 }
 
@@ -101,6 +109,7 @@ impl Limited {
         let (cgroup, placeholder) = Cgroup::start(&host.hierarchies, &path).await?;
         let limited = Self { cgroup, placeholder, kept: false };
         bundle.note_cgroup()?;
+        bundle.note_in_pod(id, spec, &path)?;
         if let Some(limits) = limits(spec) {
             limited.cgroup.limit_for_good(limits).await?;
         }

@@ -5,6 +5,7 @@ use super::error::SpawnFailure;
 use super::exec::Origin;
 use super::host::Host;
 use crate::cgroups::Cgroup;
+use crate::hooks::Hooked;
 use crate::native;
 use crate::process::Process;
 use crate::spawn::Control;
@@ -28,8 +29,8 @@ pub struct Spawned {
 /// What stands between a process and its program.
 #[derive(Debug)]
 pub enum Gate {
-    /// Go, which an engine waits for at its socket.
-    Engine(Control),
+    /// Go, which an engine waits for at its socket; behind it the container's hooks.
+    Engine(Control, Option<Arc<Hooked>>),
     /// The OCI runtime's `start`.
     Runtime(Arc<native::Container>),
     /// Nothing: it is in its program.
@@ -37,8 +38,8 @@ pub enum Gate {
 }
 
 impl Spawned {
-    pub(super) fn new(engine: Engine, stdio: Stdio) -> Self {
-        Self { process: engine.process, gate: Gate::Engine(engine.control), stdio }
+    pub(super) fn new(engine: Engine, hooks: Option<Arc<Hooked>>, stdio: Stdio) -> Self {
+        Self { process: engine.process, gate: Gate::Engine(engine.control, hooks), stdio }
     }
 }
 
@@ -51,6 +52,8 @@ pub struct Born {
     pub cgroup: Cgroup,
     /// Who runs it.
     pub runner: Runner,
+    /// Its hooks, if they are ours to run.
+    pub hooks: Option<Arc<Hooked>>,
 }
 
 /// The container in which a further process is made.
@@ -95,6 +98,12 @@ impl Runner {
             Self::Holder => Err(SpawnFailure::ExecInHolder),
             Self::Native(container) => Ok(container.exec(request).await?),
         }
+    }
+
+    /// Whether its processes may have children, whose ends nobody sees.
+    #[must_use]
+    pub fn has_children(&self) -> bool {
+        matches!(self, Self::Native(_))
     }
 
     /// Changes the limits of a container.

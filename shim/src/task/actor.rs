@@ -16,8 +16,9 @@ use super::member::Member;
 use super::registry::Forget;
 use super::request::{ExecRequest, Exit, HandlerOptions, Listed, Snapshot};
 use super::state::{Effect, Input, Life, Who};
-use crate::cgroups::{Cgroup, Stats};
-use crate::events::Publisher;
+use crate::cgroups::{Cgroup, OomWatch, Stats};
+use crate::events::{Event, Publisher};
+use crate::hooks::Hooked;
 use crate::spawn::{Host, Runner, Spawned};
 use crate::stdio;
 use oci_spec::runtime::LinuxResources;
@@ -36,6 +37,8 @@ pub(super) struct Container {
     pub(super) options: HandlerOptions,
     pub(super) cgroup: Cgroup,
     pub(super) runner: Runner,
+    /// Its hooks, if they are ours to run.
+    pub(super) hooks: Option<Arc<Hooked>>,
 }
 
 /// A container, its state, and who waits for what.
@@ -56,6 +59,8 @@ pub(super) struct Actor {
     counted: Option<Stats>,
     /// Kills by the kernel's OOM killer that are accounted for.
     oom_kills: u64,
+    /// Of a container whose processes have children, which nobody here sees end.
+    oom: Option<OomWatch>,
 }
 
 /// How much news may wait. Who tells it waits too, and loses nothing.
@@ -75,7 +80,25 @@ impl Actor {
         let init = Member::first(request, init, Teller { who: Who::Init, to: tell.clone() });
         let counted = container.cgroup.is_scope().then(|| container.cgroup.stats().ok()).flatten();
         let (execs, freezer, life, oom_kills) = (BTreeMap::new(), None, Life::new(), 0);
-        Self { container, host, events, forget, init, execs, freezer, life, tell, news, counted, oom_kills }
+        let oom = container.runner.has_children().then(|| container.cgroup.watch_oom());
+        let oom = oom.and_then(|watch| {
+            watch.map_err(|error| log::warn!("container {}: {}", container.id, chain(&error))).ok()
+        });
+        Self {
+            container,
+            host,
+            events,
+            forget,
+            init,
+            execs,
+            freezer,
+            life,
+            tell,
+            news,
+            counted,
+            oom_kills,
+            oom,
+        }
     }
 
     /// Lives until the container is deleted, or nobody can call any more.
@@ -84,6 +107,7 @@ impl Actor {
             tokio::select! {
                 biased;
                 Some((who, news)) = self.news.recv() => self.hear(who, news).await,
+                kills = killed(&mut self.oom) => self.child_killed(kills),
                 call = calls.recv() => match call {
                     Some(call) => self.take(call).await,
                     None => return,
@@ -137,6 +161,18 @@ impl Actor {
         // An exec that was refused memory has not ended its container.
         let refused = *who == Who::Init && matches!(cause, Some(ExitCause::OutOfMemory { .. }));
         Exit { status, at: SystemTime::now(), out_of_memory: killed_for_memory || refused }
+    }
+
+    /// Somebody was killed for memory: most likely a child, whose end nobody else here sees.
+    fn child_killed(&mut self, kills: Option<u64>) {
+        match kills {
+            Some(_) if self.has_oom_killed() => {
+                self.events.send(Event::TaskOom { id: self.container.id.clone() });
+            }
+            Some(_) => {}
+            // The cgroup is gone.
+            None => self.oom = None,
+        }
     }
 
     /// Whether the kernel killed somebody here since it was last asked.
@@ -315,5 +351,13 @@ impl Actor {
 
     pub(super) fn teller(&self, who: Who) -> Teller {
         Teller { who, to: self.tell.clone() }
+    }
+}
+
+/// Waits for kills by the OOM killer; for ever where nobody watches.
+async fn killed(watch: &mut Option<OomWatch>) -> Option<u64> {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
     }
 }

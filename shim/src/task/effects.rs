@@ -6,7 +6,8 @@ use super::error::{TaskError, chain};
 use super::keeper::News;
 use super::state::{Effect, Who};
 use crate::events::Event;
-use crate::spawn::Within;
+use crate::hooks::Moment;
+use crate::spawn::{Bundle, Within};
 use std::sync::Arc;
 
 impl Actor {
@@ -135,10 +136,20 @@ impl Actor {
         }
         // A scope of the same name can only be started once this one is gone.
         let stopped = self.container.cgroup.stop_scope().await;
-        for done in [stopped, self.container.cgroup.remove()] {
-            if let Err(error) = done {
-                log::warn!("container {id}: {error}");
+        let removed = self.container.cgroup.remove();
+        match stopped.and(removed) {
+            // From now on the path may be another container's.
+            Ok(()) => {
+                if let Err(error) = Bundle(&self.container.bundle).forget_cgroup() {
+                    log::warn!("container {id}: {error}");
+                }
             }
+            Err(error) => log::warn!("container {id}: {error}"),
+        }
+        if let Some(hooks) = &self.container.hooks
+            && let Err(error) = hooks.run(Moment::Delete, None).await
+        {
+            log::warn!("container {id}: {error}");
         }
         self.forget.now();
         crate::log::detach(&self.container.bundle);

@@ -9,6 +9,7 @@
 
 use super::error::chain;
 use super::state::Who;
+use crate::hooks::{Hooked, Moment};
 use crate::native;
 use crate::process::Process;
 use crate::spawn::{Control, Gate, SpawnFailure, Spawned};
@@ -53,49 +54,68 @@ impl Teller {
 pub(super) fn follow(process: Arc<Process>, gate: Gate, teller: Teller) -> oneshot::Sender<()> {
     let (go, told) = oneshot::channel();
     match gate {
-        Gate::Engine(control) => drop(tokio::spawn(engine(process, control, told, teller))),
+        Gate::Engine(control, hooks) => {
+            drop(tokio::spawn(Engine { process, control, hooks, teller }.follow(told)));
+        }
         Gate::Runtime(container) => drop(tokio::spawn(native(process, container, told, teller))),
         Gate::Open => drop(tokio::spawn(running(process, told, teller))),
     }
     go
 }
 
-async fn engine(process: Arc<Process>, control: Control, mut go: oneshot::Receiver<()>, teller: Teller) {
-    let (mut speaks, mut waits) = (true, true);
-    loop {
-        tokio::select! {
-            biased;
-            report = control.receive(), if speaks => match report {
-                Ok(Some(report)) => hear(report, &teller).await,
-                Ok(None) => speaks = false,
-                Err(error) => {
-                    log::warn!("process {}: {error}", process.pid);
-                    speaks = false;
+/// An engine's process, with its socket and what is to be done behind its gate.
+struct Engine {
+    process: Arc<Process>,
+    control: Control,
+    hooks: Option<Arc<Hooked>>,
+    teller: Teller,
+}
+
+impl Engine {
+    async fn follow(self, mut go: oneshot::Receiver<()>) {
+        let (mut speaks, mut waits) = (true, true);
+        loop {
+            tokio::select! {
+                biased;
+                report = self.control.receive(), if speaks => match report {
+                    Ok(Some(report)) => self.hear(report).await,
+                    Ok(None) => speaks = false,
+                    Err(error) => {
+                        log::warn!("process {}: {error}", self.process.pid);
+                        speaks = false;
+                    }
+                },
+                status = self.process.ended() => {
+                    while let Ok(Some(report)) = self.control.received() {
+                        self.hear(report).await;
+                    }
+                    return self.teller.tell(News::Ended(status)).await;
                 }
-            },
-            status = process.ended() => {
-                while let Ok(Some(report)) = control.received() {
-                    hear(report, &teller).await;
-                }
-                return teller.tell(News::Ended(status)).await;
-            }
-            told = &mut go, if waits => {
-                waits = false;
-                // A dead engine cannot hear it; its end is then the answer.
-                if told.is_ok() && let Err(error) = control.send(&Command::Go) {
-                    log::debug!("process {}: {error}", process.pid);
+                told = &mut go, if waits => {
+                    waits = false;
+                    // A dead engine cannot hear it; its end is then the answer.
+                    if told.is_ok() && let Err(error) = self.control.send(&Command::Go) {
+                        log::debug!("process {}: {error}", self.process.pid);
+                    }
                 }
             }
         }
     }
-}
 
-async fn hear(report: Report, teller: &Teller) {
-    match report {
-        Report::Started => teller.tell(News::Started).await,
-        Report::Failed(failure) => teller.tell(News::Failed(failure.message)).await,
-        Report::Exit(cause) => teller.tell(News::Cause(cause)).await,
-        Report::Ready { .. } => {}
+    async fn hear(&self, report: Report) {
+        match report {
+            Report::Started => {
+                let hooked = match &self.hooks {
+                    Some(hooks) => hooks.run(Moment::Start, Some(self.process.pid)).await,
+                    None => Ok(()),
+                };
+                let news = hooked.map_or_else(|error| News::Failed(chain(&error)), |()| News::Started);
+                self.teller.tell(news).await;
+            }
+            Report::Failed(failure) => self.teller.tell(News::Failed(failure.message)).await,
+            Report::Exit(cause) => self.teller.tell(News::Cause(cause)).await,
+            Report::Ready { .. } => {}
+        }
     }
 }
 

@@ -76,6 +76,7 @@ impl Shared {
             options: request.options,
             cgroup: born.cgroup,
             runner: born.runner,
+            hooks: born.hooks,
         };
         let actor = Actor::new(
             container,

@@ -1,27 +1,20 @@
-//! The runtime's process: three streams, the little of the server's environment that concerns it, nothing else.
+//! A program of the host's as a child of this server: an OCI runtime, a hook.
 //!
-//! By path and not by descriptor: it may be a script around the real one, whose interpreter opens it again.
+//! By path and not by descriptor: it may be a script, whose interpreter opens it again.
 
 #![allow(unsafe_code, reason = "a child asks for its parent-death signal between fork and exec")]
 
-use crate::process::Process;
-use std::ffi::{OsStr, OsString};
+use super::Process;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What is passed on. Never what would have it talk to somebody: `LISTEN_FDS`, `NOTIFY_SOCKET`.
-const ENVIRONMENT: [&str; 6] =
-    ["PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SYSTEM_BUS_ADDRESS", "GOMAXPROCS"];
-
-/// Starts it. It gets SIGKILL when this thread, the server's only one, ends; what it made does not.
-pub(super) fn launch(program: &Path, args: &[OsString], streams: [OwnedFd; 3]) -> io::Result<Process> {
+/// Starts it with these streams and no other descriptor. It gets SIGKILL when this thread, the server's only one,
+/// ends; what it made does not.
+pub(crate) fn launch(mut command: Command, streams: [OwnedFd; 3]) -> io::Result<Process> {
     let [stdin, stdout, stderr] = streams.map(Stdio::from);
-    let kept = ENVIRONMENT.iter().filter_map(|name| Some((OsStr::new(name), std::env::var_os(name)?)));
-    let mut command = Command::new(program);
-    command.args(args).env_clear().envs(kept).stdin(stdin).stdout(stdout).stderr(stderr);
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
     // SAFETY: the closure runs in the child of a process whose other threads may hold locks: it makes system calls
     // on plain numbers and neither allocates nor locks.
     unsafe { command.pre_exec(alone) };
