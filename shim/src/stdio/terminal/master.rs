@@ -12,6 +12,9 @@ use tokio::io::unix::AsyncFd;
 /// The most that is taken at once: what a pair holds in one direction, about.
 const CHUNK: usize = 16 << 10;
 
+/// The most that one read gives, about.
+const READ: usize = 4 << 10;
+
 /// A master under the runtime's eye.
 #[derive(Debug)]
 pub(super) struct Master(AsyncFd<OwnedFd>);
@@ -53,10 +56,10 @@ impl Master {
     }
 }
 
-/// Each read gives 4 KiB at the most, so there is more than one to a chunk.
+/// Takes a chunk, read by read, as long as there is room for a whole one.
 fn take(master: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut chunk = Vec::with_capacity(CHUNK);
-    while chunk.len() < CHUNK {
+    while chunk.len() <= CHUNK - READ {
         match rustix::io::read(master, spare_capacity(&mut chunk)) {
             Ok(1..) | Err(Errno::INTR) => {}
             // Whatever this is, it is there again the next time.

@@ -1,10 +1,14 @@
 //! Terminals between fake FIFOs: the process and the client are threads, and block as theirs do.
 
 use super::super::{Owner, Request, Stdio};
+use crate::process::Process;
+use pinnace_spawn::{Birth, Join, Namespaces};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::termios::{OptionalActions, OutputModes, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -276,6 +280,71 @@ fn its_size_is_the_clients() {
         let without = Stdio::open(&Request::default(), OWNER).expect("opens");
         without.resize(1, 1).expect("nothing to resize");
     });
+}
+
+/// A shell born on the terminal, as an engine is.
+fn shell(stdio: &mut Stdio, script: &str) -> Process {
+    let program = File::open("/bin/sh").expect("a shell");
+    let strings = |list: &[&str]| -> Vec<CString> {
+        list.iter().map(|text| CString::new(*text).expect("no NUL")).collect()
+    };
+    let [stdin, stdout, stderr] = stdio.child_fds();
+    let birth = Birth {
+        program: program.as_fd(),
+        args: &strings(&["sh", "-c", script]),
+        env: &strings(&["PATH=/usr/bin:/bin"]),
+        fds: &[(stdin, 0), (stdout, 1), (stderr, 2)],
+        namespaces: Namespaces::default(),
+        join: Join::Inherit,
+    };
+    let child = birth.spawn().expect("born");
+    stdio.release_child_ends();
+    Process::watch(child.pid, child.pidfd).expect("watched")
+}
+
+#[test]
+fn a_process_learns_of_a_new_size_and_of_its_keys() {
+    for (script, shown, code) in [
+        ("trap 'stty size; exit 3' WINCH; echo ready; sleep 60 & wait", "43 132\r\n", 3),
+        ("trap 'echo caught; exit 4' INT; echo ready; sleep 60 & wait", "^Ccaught\r\n", 4),
+        ("echo ready; exec sleep 60", "^C", 130),
+    ] {
+        let (_directory, request) = fifos();
+        block_on(async {
+            let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+            let (mut keyboard, screen) = (writer(&request.stdin), reader(&request.stdout));
+            let process = shell(&mut stdio, script);
+            assert_eq!(next(&screen, 7).await, "ready\r\n");
+            stdio.resize(132, 43).expect("resized");
+            if !script.contains("WINCH") {
+                keyboard.write_all(b"\x03").expect("types");
+            }
+            assert_eq!(timeout(PROMPT, process.ended()).await.expect("in time"), code, "{script}");
+            let tail = stdio.finish();
+            assert_eq!(String::from_utf8_lossy(&rest(screen).await), shown, "{script}");
+            timeout(PROMPT, tail.stop()).await.expect("in time").expect_err("closed");
+        });
+    }
+}
+
+#[test]
+fn the_last_words_of_a_process_are_never_lost() {
+    // More than the terminal holds, so that the end finds some of it still on its way.
+    let script =
+        "i=0; while [ $i -lt 600 ]; do echo line $i of the last words that were spoken; i=$((i+1)); done";
+    let expected: String =
+        (0..600).map(|number| format!("line {number} of the last words that were spoken\r\n")).collect();
+    for _ in 0..20 {
+        let (_directory, request) = fifos();
+        block_on(async {
+            let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+            let screen = reader(&request.stdout);
+            let process = shell(&mut stdio, script);
+            assert_eq!(timeout(PROMPT, process.ended()).await.expect("in time"), 0);
+            let _tail = stdio.finish();
+            assert!(rest(screen).await == expected.as_bytes());
+        });
+    }
 }
 
 #[test]
