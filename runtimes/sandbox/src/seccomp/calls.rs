@@ -71,7 +71,8 @@ const FCNTL: &[u64] = &[
     int(libc::F_ADD_SEALS),
     int(libc::F_GET_SEALS),
 ];
-const IOCTL: &[u64] = &[libc::FIONREAD, libc::FIONBIO, libc::TCGETS, libc::TIOCGWINSZ];
+/// Of terminals what asks, and nothing that changes one. Newer libcs ask by `TCGETS2`.
+const IOCTL: &[u64] = &[libc::FIONREAD, libc::FIONBIO, libc::TCGETS, libc::TCGETS2, libc::TIOCGWINSZ];
 const PRCTL: &[u64] = &[int(libc::PR_SET_NO_NEW_PRIVS), int(libc::PR_SET_NAME)];
 
 /// `clone` for whoever needs threads: of this process, in its namespaces. The flags of clone3 cannot be seen by

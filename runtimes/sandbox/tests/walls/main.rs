@@ -15,6 +15,7 @@ mod living;
 mod measure;
 mod probe;
 mod process;
+mod terminal;
 mod users;
 
 use harness::Test;
@@ -32,6 +33,7 @@ fn main() {
         process::TESTS,
         users::TESTS,
         filters::TESTS,
+        terminal::TESTS,
         compiler::TESTS,
     ]
     .concat();
