@@ -194,7 +194,8 @@ fn a_refusal_beside_a_compilation_ends_it() {
     let path = format!("{}/{}", node.cgroup_parent(), first.id());
     let draft = node.container(&guest(&node, laborious()));
     let refused = draft.edit(|spec| spec["linux"]["cgroupsPath"] = json!(path)).create();
-    assert!(refused.expect_err("a path in use").message().contains("has processes already"));
+    let refused = refused.expect_err("a path in use");
+    assert!(refused.message().contains("has processes already"), "{refused}");
     // That its process and its cgroup are gone is what the harness looks for.
 }
 

@@ -219,6 +219,36 @@ fn nobody_but_the_engine_is_there_once_create_has_answered() {
 }
 
 #[test]
+fn a_plain_path_in_the_servers_own_delegated_unit_is_left_alone_by_systemd() {
+    let node = Node::start();
+    let image = guest(&node, guests::exit_code(4));
+    let groups = fs::read_to_string("/proc/self/cgroup").expect("our cgroups");
+    let mark = if unified() { "0::" } else { ":name=systemd:" };
+    let own = groups.lines().find_map(|line| line.split_once(mark)).expect("our unit").1;
+    assert!(own.ends_with(".service"), "{own}");
+    let inside = |memory: u64| {
+        let draft = node.container(&image);
+        let path = format!("{own}/{}", draft.id());
+        let draft = if memory > 0 { draft.memory(memory) } else { draft };
+        draft.edit(|spec| spec["linux"]["cgroupsPath"] = json!(path))
+    };
+    let container = inside(0).create().expect("create");
+    systemctl(&["daemon-reload"]);
+    assert_eq!(container.run_to_end().code, 4);
+    if unified() {
+        // The unit has processes, the server's among them, so it hands down no controller.
+        let refused = inside(64 << 20).create().expect_err("a limit that cannot be had");
+        assert!(
+            refused.message().contains(own) && refused.message().contains("processes of its own"),
+            "{refused}"
+        );
+    } else {
+        let container = inside(64 << 20).create().expect("create");
+        assert_eq!(value(&container, "memory.limit_in_bytes"), "67108864");
+    }
+}
+
+#[test]
 fn a_create_that_fails_leaves_no_unit() {
     let node = Node::start();
     let image = guest(&node, guests::big_initial_p1(2048));
