@@ -2,6 +2,7 @@
 //!
 //! `PINNACE_CONTAINERD` names the version; `cargo xtask test` runs everything once for each.
 
+mod crash;
 mod life;
 mod many;
 mod namespaces;

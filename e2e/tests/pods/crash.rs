@@ -1,0 +1,71 @@
+//! Processes of a pod that die, and a containerd that comes back.
+
+use crate::tool;
+use pinnace_e2e::{Node, cost, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
+    kill_process(pid, Signal::KILL).expect("kill");
+}
+
+fn server(holder: u32) -> u32 {
+    cost::family(holder).first().expect("the server").pid
+}
+
+#[test]
+fn a_pod_whose_holder_is_killed_is_not_ready() {
+    for shared in [false, true] {
+        let node = Node::with_pods();
+        let image = tool(&node);
+        let draft = node.draft_pod();
+        let draft = if shared { draft.shared_pids() } else { draft };
+        let pod = draft.run().expect("a pod");
+        let container = pod.draft(&image).args(&["env", "UP", "then", "sleep"]).start().expect("start");
+        container.wait_for("UP=");
+        kill(pod.pid());
+        until("the pod not to be ready", || (!pod.ready()).then_some(()));
+        if shared {
+            // It was process 1: the kernel ends what is in its pid namespace.
+            assert_eq!(container.wait(), 137);
+        }
+    }
+}
+
+#[test]
+fn a_pod_whose_server_is_killed_is_gone_as_a_whole() {
+    let node = Node::with_pods();
+    let image = tool(&node);
+    let pod = node.draft_pod().run().expect("a pod");
+    let container = pod.draft(&image).args(&["env", "UP", "then", "sleep"]).start().expect("start");
+    container.wait_for("UP=");
+    kill(server(pod.pid()));
+    until("the pod not to be ready", || (!pod.ready()).then_some(()));
+    // Of calls that were under way.
+    for words in ["failed to get task exit status", "failed to handle", "ttrpc: closed"] {
+        node.expect_log(words);
+    }
+    // What the CRI was waiting on is gone too: then it calls the code unknown, whatever `delete` answers.
+    let code = container.wait();
+    assert!(matches!(code, 137 | 255), "{code}");
+}
+
+#[test]
+fn pods_live_through_a_restart_of_containerd() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let node = Node::with_pods();
+        let image = tool(&node);
+        let pod = node.draft_pod().run().expect("a pod");
+        let server = pod.draft(&image).args(&["serve", "80"]).start().expect("start");
+        server.wait_for("listening");
+        let (holder, engine) = (pod.pid(), server.pid());
+        node.restart(signal);
+        until("the CRI to serve again", || node.serves_pods().then_some(()));
+        assert!(pod.ready());
+        assert_eq!((pod.pid(), server.pid()), (holder, engine));
+        let asks = pod.draft(&image).args(&["ask", "127.0.0.1:80", "hello"]).run();
+        assert_eq!((asks.code, asks.output.as_str()), (0, "HELLO\n"));
+        server.stop(10).expect("stop");
+        assert_eq!(server.wait(), 143);
+    }
+}
