@@ -17,7 +17,8 @@ macro_rules! suite {
             growth_refused_then_trap growth_refused_and_coped_with no_limit_is_no_limit
             initial_memory_above_the_limit reads_a_file writes_a_file write_to_a_read_only_root
             missing_file missing_import no_start a_function_by_name an_unknown_function
-            a_function_of_a_component stdin_to_its_end stdin_that_waits busy_loop_ends_at_once sleeping_guests_end_at_once
+            a_function_of_a_component stdin_to_its_end stdin_that_waits a_terminal_is_known_as_one
+            a_key_of_its_terminal_ends_it busy_loop_ends_at_once sleeping_guests_end_at_once
             one_thread_while_asleep closed_stdout_is_no_signal garbage_artifact refused_inputs
             names_from_the_containers_files names_that_nobody_knows
         );
@@ -252,6 +253,38 @@ pub fn stdin_that_waits(programs: &Programs) {
         }
         assert_eq!(threads(&running), 1);
         ends_at_once(running);
+    }
+}
+
+/// A guest learns that its streams are a terminal, or that they are none; reads by lines, and meets the end that its
+/// user types.
+pub fn a_terminal_is_known_as_one(programs: &Programs) {
+    for guest in [guests::terminal_p1(), guests::terminal_p2()] {
+        let setting = Setting { terminal: true, stdin_stays_open: true, ..Setting::default() };
+        let mut running = started(programs, &guest, &setting);
+        assert_eq!(running.read_stdout(5).expect("speaks"), "yyy\r\n");
+        for typed in ["part of ", "a line\n"] {
+            // Long enough for the guest to read a part, if it could.
+            std::thread::sleep(Duration::from_millis(30));
+            running.write_stdin(typed.as_bytes()).expect("typed");
+        }
+        assert_eq!(running.read_stdout(32).expect("speaks"), "part of a line\r\npart of a line\r\n");
+        assert_eq!(threads(&running), 1);
+        running.write_stdin(b"\x04").expect("typed");
+        exited(&running.wait().expect("ends"), 0);
+        let piped = ended(programs, &guest, &Setting { stdin: b"in", ..Setting::default() });
+        assert_eq!(piped.stdout, "nnn\nin");
+    }
+}
+
+/// The keys that end a process end a guest, whatever it does.
+pub fn a_key_of_its_terminal_ends_it(programs: &Programs) {
+    let setting = Setting { terminal: true, stdin_stays_open: true, ..Setting::default() };
+    for (guest, key, code) in [(guests::busy_p1(), b"\x03", 130), (guests::sleep_p2(), b"\x1c", 131)] {
+        let mut running = started(programs, &guest, &setting);
+        assert_eq!(running.read_stdout(7).expect("speaks"), "ready\r\n");
+        running.write_stdin(key).expect("typed");
+        assert_eq!(running.wait().expect("ends").code, code);
     }
 }
 

@@ -81,6 +81,18 @@ pub fn echo_stdin_p2() -> Vec<u8> {
     component(&echo_stdin_p1())
 }
 
+/// Prints "y" or "n" for each of its streams: whether it is a terminal. Then copies stdin to stdout.
+#[must_use]
+pub fn terminal_p1() -> Vec<u8> {
+    assemble(include_str!("../guests/terminal.wat"))
+}
+
+/// As [`terminal_p1`], as a component.
+#[must_use]
+pub fn terminal_p2() -> Vec<u8> {
+    component(&terminal_p1())
+}
+
 /// Prints its arguments, then its environment, one per line.
 #[must_use]
 pub fn args_env_p1() -> Vec<u8> {
@@ -201,6 +213,7 @@ mod tests {
             super::trap_p2(),
             super::busy_p1(),
             super::echo_stdin_p2(),
+            super::terminal_p2(),
             super::args_env_p2(),
             super::cat_file_p1(),
             super::write_file_p1(),

@@ -1,12 +1,14 @@
 //! A guest that runs, from its plan to its end.
 
-use crate::programs::{DriveError, Programs, control, descriptor, memory_file, spawn};
+use crate::programs::{DriveError, Programs, control, descriptor, memory_file, null, spawn};
 use crate::{Artifact, Setting, root};
 use pinnace_plan::{Command, ExitCause, MAX_RECORD, Report, decode_record, encode, encode_record, fds};
 use pinnace_spawn::Child;
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -60,9 +62,10 @@ impl Programs {
         let plan = setting.plan(artifact.kind, ROOT, ARTIFACT, limit.as_ref().map(|_| LIMIT));
         let plan = memory_file("a plan", &encode(&plan)?)?;
         let (control, theirs) = control()?;
-        let (stdin, mut input) = pipe()?;
-        let (stdout, out) = pipe()?;
-        let (stderr, err) = pipe()?;
+        let Streams { given: [stdin, out, err], mut input, stdout, stderr } = match setting.terminal {
+            true => Streams::terminal()?,
+            false => Streams::pipes()?,
+        };
 
         let mut given: Vec<(BorrowedFd<'_>, RawFd)> = vec![
             (stdin.as_fd(), 0),
@@ -150,7 +153,11 @@ impl Running {
         let mut stderr = Vec::new();
         // What guests of this suite write fits a pipe, so one after the other is enough.
         if let Some(mut pipe) = self.stdout.take() {
-            pipe.read_to_end(&mut stdout).map_err(DriveError::Talk)?;
+            match pipe.read_to_end(&mut stdout) {
+                // So ends a terminal.
+                Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {}
+                read => drop(read.map_err(DriveError::Talk)?),
+            }
         }
         self.stderr.read_to_end(&mut stderr).map_err(DriveError::Talk)?;
         let cause = match self.report()? {
@@ -206,6 +213,33 @@ impl Ended {
     /// When there is none.
     pub fn read_file(&self, path: &str) -> io::Result<Vec<u8>> {
         root::read(&self.root, path)
+    }
+}
+
+/// The ends of a guest's streams.
+struct Streams {
+    given: [File; 3],
+    input: File,
+    stdout: File,
+    stderr: File,
+}
+
+impl Streams {
+    fn pipes() -> Result<Self, DriveError> {
+        let ((stdin, input), (stdout, out), (stderr, err)) = (pipe()?, pipe()?, pipe()?);
+        Ok(Self { given: [stdin, out, err], input, stdout, stderr })
+    }
+
+    /// All three in one; what would be stderr alone is nothing.
+    fn terminal() -> Result<Self, DriveError> {
+        let what = "a terminal";
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = openpt(flags).map_err(descriptor(what))?;
+        unlockpt(&master).map_err(descriptor(what))?;
+        let slave = || ioctl_tiocgptpeer(&master, flags).map(File::from).map_err(descriptor(what));
+        let given = [slave()?, slave()?, slave()?];
+        let stdout = File::from(master.try_clone().map_err(DriveError::Talk)?);
+        Ok(Self { given, input: master.into(), stdout, stderr: null()? })
     }
 }
 

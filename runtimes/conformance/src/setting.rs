@@ -15,6 +15,8 @@ pub struct Setting<'a> {
     pub writable: bool,
     /// Who runs it.
     pub uid: u32,
+    /// Whether all its streams are one terminal.
+    pub terminal: bool,
     /// What is on stdin.
     pub stdin: &'a [u8],
     /// Whether stdin stays open after that.
@@ -33,6 +35,7 @@ impl Default for Setting<'_> {
             files: &[],
             writable: true,
             uid: 65534,
+            terminal: false,
             stdin: b"",
             stdin_stays_open: false,
             limit: None,
