@@ -3,7 +3,7 @@
 use super::call;
 use super::messages::{
     AskAll, Capabilities, ContainerConfig, ContainerLinux, ContainerSecurity, CreateContainer, EXITED, Empty,
-    Id, Mount, Named, Number, Profile, StatusOf, StopContainer, Variable,
+    ExecSync, Executed, Id, Mount, Named, Number, Profile, StatusOf, StopContainer, Variable,
 };
 use super::pod::{Pod, PodEnded, id, pid};
 use crate::wait::until;
@@ -192,6 +192,18 @@ impl PodContainer<'_, '_> {
         until("the end of a pod's container", || {
             self.status().status.filter(|status| status.state == EXITED).map(|status| status.exit_code)
         })
+    }
+
+    /// Runs a command in it, as an exec probe does: its code, and its stdout before its stderr.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn exec(&self, command: &[&str]) -> Result<PodEnded, Status> {
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        let exec = ExecSync { id: self.id.clone(), command, timeout: 30 };
+        let done: Executed = call(self.pod.client(), "/runtime.v1.RuntimeService/ExecSync", exec)?;
+        let output = [done.stdout, done.stderr].concat();
+        Ok(PodEnded { code: done.code, output: String::from_utf8_lossy(&output).into_owned() })
     }
 
     /// Stops it as a kubelet does: SIGTERM, and after this many seconds SIGKILL.

@@ -250,6 +250,26 @@ pub(super) struct StopContainer {
     pub(super) timeout: i64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExecSync {
+    #[prost(string, tag = "1")]
+    pub(super) id: String,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) command: Vec<String>,
+    #[prost(int64, tag = "3")]
+    pub(super) timeout: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Executed {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) stdout: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) stderr: Vec<u8>,
+    #[prost(int32, tag = "3")]
+    pub(super) code: i32,
+}
+
 /// A question about a pod or a container, to be answered with what containerd knows beyond the CRI.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct AskAll {

@@ -5,8 +5,10 @@
 mod crash;
 mod life;
 mod many;
+mod mixed;
 mod namespaces;
 mod network;
+mod probe;
 mod security;
 mod users;
 mod volumes;

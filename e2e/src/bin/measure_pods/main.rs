@@ -5,7 +5,7 @@
 //!  then, while a guest sleeps:                   processes and memory of one pod
 //! ```
 //!
-//! `cargo run -p pinnace-e2e --bin pods [CYCLES]`, with the release programs in place (`cargo xtask build`). All in one
+//! `cargo run -p pinnace-e2e --bin measure_pods [CYCLES]`, with the release programs in place (`cargo xtask build`). All in one
 //! run, interleaved: ratios compare, figures of another run do not.
 
 #![forbid(unsafe_code)]
