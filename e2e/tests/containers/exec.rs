@@ -232,6 +232,31 @@ fn the_container_s_own_layer_can_be_run_again() {
 }
 
 #[test]
+fn a_layer_of_the_image_is_run_by_its_title() {
+    let node = Node::start();
+    let wasm = pinnace_oci::WasmMedia::Wasm;
+    let image = build::Image::rootfs()
+        .file("/guest.wasm", guests::sleep_p1(), 0o755)
+        .wasm_layer(wasm, guests::exit_code(3))
+        .title("three.wasm")
+        .wasm_layer(wasm, guests::exit_code(4))
+        .title("four.wasm")
+        .wasm_layer(wasm, guests::exit_code(5))
+        .entrypoint(["/guest.wasm"]);
+    let container = ready(node.container(&node.image(&image)));
+    for (title, code) in [("three.wasm", 3), ("four.wasm", 4)] {
+        assert_eq!(container.exec([title]).run().code, code);
+    }
+    // A file comes before it.
+    fs::write(inside(&container, "/three.wasm"), guests::exit_code(9)).expect("a module");
+    assert_eq!(container.exec(["three.wasm"]).run().code, 9);
+    for other in ["five.wasm", "/four.wasm"] {
+        let refused = container.exec([other]).start().expect_err(other);
+        assert!(refused.message().contains(&format!("exec: {other:?}")), "{refused}");
+    }
+}
+
+#[test]
 fn a_signal_ends_it_alone_and_the_container_s_end_ends_it_too() {
     let node = Node::start();
     let image = toolbox(&node);

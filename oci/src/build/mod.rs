@@ -61,6 +61,8 @@ pub struct Image {
     config: Config,
     tree: Tree,
     wasm: Vec<(WasmMedia, Vec<u8>)>,
+    /// Of Wasm layers, by their places.
+    titles: BTreeMap<usize, String>,
     claimed: Option<Digest>,
     annotations: BTreeMap<String, String>,
 }
@@ -74,6 +76,7 @@ impl Image {
             config: Config::default(),
             tree: Tree::default(),
             wasm: Vec::new(),
+            titles: BTreeMap::new(),
             claimed: None,
             annotations: BTreeMap::new(),
         }
@@ -116,6 +119,15 @@ impl Image {
     #[must_use]
     pub fn wasm_layer(mut self, media: WasmMedia, wasm: impl Into<Vec<u8>>) -> Self {
         self.wasm.push((media, wasm.into()));
+        self
+    }
+
+    /// The title of the last Wasm layer.
+    #[must_use]
+    pub fn title(mut self, title: &str) -> Self {
+        if let Some(last) = self.wasm.len().checked_sub(1) {
+            self.titles.insert(last, title.to_owned());
+        }
         self
     }
 
@@ -215,10 +227,12 @@ impl Image {
         }
         for (place, (media, wasm)) in self.wasm.iter().enumerate() {
             let claimed = self.claimed.filter(|_| place + 1 == self.wasm.len());
-            layers.push(match claimed {
+            let mut layer = match claimed {
                 Some(digest) => blobs.add_as(digest, media.as_str(), wasm.clone()),
                 None => blobs.add(media.as_str(), wasm.clone()),
-            });
+            };
+            layer.title = self.titles.get(&place).cloned();
+            layers.push(layer);
         }
         let (media_type, config) = self.config.render(&self.platform, &diff_ids, &layers);
         let config = blobs.add(media_type, config);

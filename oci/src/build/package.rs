@@ -50,6 +50,8 @@ pub(crate) struct Blob {
     pub(super) media_type: &'static str,
     pub(crate) digest: Digest,
     size: u64,
+    /// A name for whoever reads the manifest.
+    pub(super) title: Option<String>,
 }
 
 /// A finished image without a name, to be written.
@@ -61,7 +63,11 @@ pub struct Package {
 
 impl Blob {
     pub(crate) fn descriptor(&self) -> Value {
-        json!({"mediaType": self.media_type, "digest": self.digest, "size": self.size})
+        let mut descriptor = json!({"mediaType": self.media_type, "digest": self.digest, "size": self.size});
+        if let Some(title) = &self.title {
+            descriptor["annotations"] = json!({"org.opencontainers.image.title": title});
+        }
+        descriptor
     }
 
     /// As the entry of a platform in an index.
@@ -81,14 +87,14 @@ impl Blobs {
     pub(crate) fn add_as(&mut self, digest: Digest, media_type: &'static str, bytes: Vec<u8>) -> Blob {
         let size = bytes.len() as u64;
         self.blobs.insert(digest, Content::Bytes(bytes));
-        Blob { media_type, digest, size }
+        Blob { media_type, digest, size, title: None }
     }
 
     /// Takes a blob over from another image as it is.
     pub(crate) fn keep(&mut self, media_type: &'static str, stored: Stored, descriptor: Descriptor) -> Blob {
         let Descriptor { digest, size, .. } = descriptor;
         self.blobs.insert(digest, Content::Stored(stored, descriptor));
-        Blob { media_type, digest, size }
+        Blob { media_type, digest, size, title: None }
     }
 
     /// Docker's own image store can take this; the first one counts.
