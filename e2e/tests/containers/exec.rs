@@ -4,6 +4,7 @@ use crate::ready;
 use pinnace_conformance::guests;
 use pinnace_e2e::{Code, Container, Image, Node, State, cost, until};
 use pinnace_oci::build;
+use rustix::process::Signal;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -280,6 +281,51 @@ fn a_signal_ends_it_alone_and_the_container_s_end_ends_it_too() {
     let _exited = events.wait_for("exit", container.id());
     let topics = events.topics(container.id());
     assert_eq!(topics.last().map(String::as_str), Some("exit"), "{topics:?}");
+}
+
+#[test]
+fn the_server_s_death_ends_it_and_its_own_is_nobody_else_s() {
+    let node = Node::start();
+    let image = toolbox(&node);
+    let events = node.events();
+    let container = ready(node.container(&image));
+    let exec = container.exec(["/tools/sleep.wasm"]).start().expect("start");
+    exec.stdout().wait_for("ready");
+    kill(exec.pid());
+    assert_eq!(exec.wait(), 137);
+    assert_eq!(container.state(), State::Running);
+    drop(exec);
+    let exec = container.exec(["/tools/sleep.wasm"]).start().expect("start");
+    exec.stdout().wait_for("ready");
+    let (pid, server) = (exec.pid(), container.cost().first().expect("a server").pid);
+    kill(server);
+    until("the process' end", || (!fs::exists(format!("/proc/{pid}")).ok()?).then_some(()));
+    let _deleted = events.wait_for("delete", container.id());
+    drop(exec);
+    container.forget();
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, Signal::KILL).expect("kill");
+}
+
+#[test]
+fn it_lives_through_a_restart_of_containerd() {
+    let node = Node::start();
+    let image = toolbox(&node);
+    let container = ready(node.container(&image));
+    for signal in [Signal::TERM, Signal::KILL] {
+        let mut exec = container.exec(["/tools/echo.wasm"]).with_stdin().start().expect("start");
+        exec.write("before\n");
+        exec.stdout().wait_for("before\n");
+        node.restart(signal);
+        exec.write("after\n");
+        exec.stdout().wait_for("before\nafter\n");
+        assert_eq!(exec.process().expect("state").status(), State::Running);
+        exec.close_stdin().expect("close");
+        assert_eq!((exec.wait(), exec.delete().expect("delete")), (0, 0));
+    }
 }
 
 #[test]
