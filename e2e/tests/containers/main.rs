@@ -22,7 +22,10 @@ mod start_protocol;
 mod stats;
 mod stdio;
 mod subtrees;
+mod terminal;
+mod terminal_ctr;
 mod user_namespaces;
+mod volume;
 
 use pinnace_e2e::{Container, Draft, Image, Node};
 use pinnace_oci::build;
