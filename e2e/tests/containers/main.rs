@@ -16,6 +16,7 @@ mod image_forms;
 mod lifecycle;
 mod logger;
 mod memory;
+mod native;
 mod restart;
 mod signals;
 mod start_protocol;
