@@ -7,6 +7,8 @@
 //!
 //! Dropping one in any state removes it, so a failing test does not hide its reason behind a leak.
 
+mod control;
+
 use crate::client::{Client, request};
 use crate::cost::{self, Cost};
 use crate::draft::{bundle, forget};
