@@ -39,7 +39,15 @@ pub(super) fn unified() -> Result<Vec<Suite>, Error> {
     suites.push(Suite {
         packages: &E2E,
         target: "containers".to_owned(),
-        fast: &["stats::", "memory::", "lifecycle::", "crash::", "cgroups::", "subtrees::"],
+        fast: &[
+            "stats::",
+            "memory::",
+            "lifecycle::",
+            "crash::",
+            "cgroups::",
+            "subtrees::",
+            "exec::it_is_where",
+        ],
     });
     Ok(suites)
 }
