@@ -11,8 +11,8 @@ use crate::client::{Client, request};
 use crate::container::{Container, Ended};
 use crate::stdio::{Input, Pipe};
 use containerd_client::services::v1::{
-    CloseIoRequest, DeleteProcessRequest, ExecProcessRequest, GetRequest, KillRequest, StartRequest,
-    WaitRequest,
+    CloseIoRequest, DeleteProcessRequest, ExecProcessRequest, GetRequest, KillRequest, ResizePtyRequest,
+    StartRequest, WaitRequest,
 };
 use containerd_client::types::v1::Process;
 use prost_types::Any;
@@ -32,6 +32,7 @@ pub struct ExecDraft<'container, 'node> {
     id: String,
     process: Value,
     stdin: bool,
+    terminal: bool,
 }
 
 /// Another process of a container.
@@ -55,7 +56,7 @@ impl<'container, 'node> ExecDraft<'container, 'node> {
         let spec: Value = serde_json::from_slice(&spec).expect("a spec");
         let mut process = spec["process"].clone();
         process["args"] = json!(args);
-        Self { container, id, process, stdin: false }
+        Self { container, id, process, stdin: false, terminal: false }
     }
 
     /// Anything in the process.
@@ -70,6 +71,13 @@ impl<'container, 'node> ExecDraft<'container, 'node> {
     pub fn with_stdin(mut self) -> Self {
         self.stdin = true;
         self
+    }
+
+    /// With a terminal, and somebody who types on it; nothing comes to stderr then, not even its end.
+    #[must_use]
+    pub fn with_terminal(mut self) -> Self {
+        self.terminal = true;
+        self.with_stdin().edit(|process| process["terminal"] = json!(true))
     }
 
     /// Adds it, starts it, waits for it, deletes it.
@@ -119,7 +127,8 @@ impl<'container, 'node> ExecDraft<'container, 'node> {
             exec_id: id.clone(),
             stdin: stdin.as_ref().map(|input| input.path().display().to_string()).unwrap_or_default(),
             stdout: stdout.path().display().to_string(),
-            stderr: stderr.path().display().to_string(),
+            stderr: if self.terminal { String::new() } else { stderr.path().display().to_string() },
+            terminal: self.terminal,
             spec: Some(Any { type_url: PROCESS_TYPE.to_owned(), value: process }),
             ..Default::default()
         };
@@ -130,6 +139,21 @@ impl<'container, 'node> ExecDraft<'container, 'node> {
 }
 
 impl Exec<'_, '_> {
+    /// Tells the size of the client's window.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn resize(&self, width: u32, height: u32) -> Result<(), Status> {
+        let resize = ResizePtyRequest {
+            container_id: self.container.id().to_owned(),
+            exec_id: self.id.clone(),
+            width,
+            height,
+        };
+        let client = self.container.client();
+        client.answer(client.tasks().resize_pty(request(resize))).map(drop)
+    }
+
     /// Its id in the container.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -28,6 +28,7 @@ mod stdio;
 mod subtrees;
 mod terminal;
 mod terminal_ctr;
+mod terminal_native;
 mod update;
 mod user_namespaces;
 mod volume;
