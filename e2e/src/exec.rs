@@ -130,7 +130,6 @@ impl<'container, 'node> ExecDraft<'container, 'node> {
             stderr: if self.terminal { String::new() } else { stderr.path().display().to_string() },
             terminal: self.terminal,
             spec: Some(Any { type_url: PROCESS_TYPE.to_owned(), value: process }),
-            ..Default::default()
         };
         let (client, asked) = (container.client(), Instant::now());
         client.answer(client.tasks().exec(request(add)))?;
