@@ -51,7 +51,13 @@ impl Remains {
     pub(super) async fn undo(&self, limit: Duration) -> Result<(), NativeError> {
         let errand = Errand::new(&self.bundle)?;
         let args = ["--force".into(), (&self.id).into()];
-        let deleted = self.runtime.run(&errand, "delete", args, Streams::Own(None), Some(limit)).await;
+        let deleted = match self.runtime.run(&errand, "delete", args, Streams::Own(None), Some(limit)).await {
+            // Whoever removed the program has left its state to us.
+            Err(NativeError::Run { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                self.runtime.abandon(&self.id)
+            }
+            done => done,
+        };
         let unmounted = if self.mounted { rootfs::detach(&Bundle(&self.bundle).rootfs()) } else { Ok(()) };
         deleted.and(unmounted)?;
         self.forget()
@@ -71,6 +77,23 @@ impl Remains {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runtime_that_was_removed_leaves_nothing_either() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (bundle, root) = (place.path().join("bundle"), place.path().join("root"));
+        for directory in [&bundle, &root.join("c1"), &root.join("c2")] {
+            fs::create_dir_all(directory).expect("made");
+        }
+        let runtime = Runtime::at("/nowhere/runc".into(), root.clone());
+        let remains = Remains { runtime, id: "c1".to_owned(), bundle: bundle.clone(), mounted: false };
+        remains.note().expect("noted");
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio.block_on(remains.undo(Duration::from_secs(1))).expect("undone");
+        assert!(!root.join("c1").exists() && root.join("c2").exists());
+        assert_eq!(Remains::noted(&bundle).expect("read"), None);
+        assert_eq!(fs::read_dir(bundle).expect("read").count(), 0);
+    }
 
     #[test]
     fn what_a_bundle_says_is_found_until_it_is_forgotten() {

@@ -6,7 +6,8 @@ use crate::process::launch::launch;
 use pinnace_node::Config;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Command;
@@ -56,6 +57,17 @@ impl Runtime {
     #[cfg(test)]
     pub(super) fn at(program: PathBuf, root: PathBuf) -> Self {
         Self { program, args: Vec::new(), root, systemd_cgroup: false }
+    }
+
+    /// Removes its state of a container, now that there is no such program any more.
+    pub(super) fn abandon(&self, id: &str) -> Result<(), NativeError> {
+        let state = self.root.join(id);
+        match fs::remove_dir_all(&state) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(NativeError::file("remove", state)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has it carry out a command, and waits for that; for ever, or not longer than `limit`.
