@@ -142,6 +142,24 @@ fn further_processes_have_streams_and_codes_of_their_own() {
 }
 
 #[test]
+fn it_is_held_and_let_go_and_its_limits_change() {
+    let node = Node::start();
+    let image = busybox(&node);
+    let container = sleeper(&node, &image);
+    container.pause().expect("pause");
+    assert_eq!(container.state(), State::Paused);
+    container.resume().expect("resume");
+    assert_eq!(container.state(), State::Running);
+    container.update(&json!({"pids": {"limit": 17}})).expect("update");
+    let limit = format!("{}/{}/pids.max", node.cgroup_parent(), container.id());
+    let read = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"]
+        .iter()
+        .find_map(|root| fs::read_to_string(format!("{root}{limit}")).ok());
+    assert_eq!(read.as_deref(), Some("17\n"));
+    container.metrics().expect("figures");
+}
+
+#[test]
 fn outgrowing_its_memory_is_told() {
     let node = Node::start();
     let image = busybox(&node);
