@@ -1,8 +1,10 @@
 //! Processes of a pod that die, and a containerd that comes back.
 
-use crate::tool;
+use crate::{sidecar, tool};
 use pinnace_e2e::{Node, cost, until};
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::path::Path;
 
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
@@ -11,6 +13,15 @@ fn kill(pid: u32) {
 
 fn server(holder: u32) -> u32 {
     cost::family(holder).first().expect("the server").pid
+}
+
+/// Whether an OCI runtime keeps no state: `<state>/<boot>/oci/<namespace>/<container>`.
+fn forgotten(state: &Path) -> bool {
+    let inside = |dir: &Path| -> Vec<_> {
+        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let boots = inside(state).into_iter().map(|boot| boot.join("oci"));
+    boots.flat_map(|oci| inside(&oci)).all(|namespace| inside(&namespace).is_empty())
 }
 
 #[test]
@@ -39,8 +50,13 @@ fn a_pod_whose_server_is_killed_is_gone_as_a_whole() {
     let pod = node.draft_pod().run().expect("a pod");
     let container = pod.draft(&image).args(&["env", "UP", "then", "sleep"]).start().expect("start");
     container.wait_for("UP=");
+    let sidecar = pod.draft(&sidecar(&node)).args(&["sleep", "1000"]).start().expect("start");
+    let native = sidecar.pid();
     kill(server(pod.pid()));
     until("the pod not to be ready", || (!pod.ready()).then_some(()));
+    until("the sidecar to be gone", || (!Path::new(&format!("/proc/{native}")).exists()).then_some(()));
+    let state = node.dir().join("pinnace/state");
+    until("the OCI runtime to have forgotten it", || forgotten(&state).then_some(()));
     // Of calls that were under way.
     for words in ["failed to get task exit status", "failed to handle", "ttrpc: closed"] {
         node.expect_log(words);

@@ -26,6 +26,13 @@ fn tool(node: &Node) -> String {
     node.pod_image(&image)
 }
 
+/// The image of a sidecar that is a native program.
+fn sidecar(node: &Node) -> String {
+    let busybox = fs::read(places::tools().join("busybox")).expect("busybox; run `cargo xtask tools`");
+    let image = Image::rootfs().file("/bin/busybox", busybox, 0o755).directory("/tmp").directory("/proc");
+    node.pod_image(&image.directory("/dev").directory("/sys").entrypoint(["/bin/busybox"]))
+}
+
 /// A namespace of a process.
 fn namespace(pid: u32, kind: &str) -> PathBuf {
     fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("a namespace")

@@ -1,16 +1,8 @@
 //! Wasm and native containers in one pod.
 
-use crate::{namespace, tool};
-use pinnace_e2e::{Node, places};
-use pinnace_oci::build::Image;
+use crate::{namespace, sidecar, tool};
+use pinnace_e2e::Node;
 use std::fs;
-
-/// The image of a sidecar that is a native program.
-fn sidecar(node: &Node) -> String {
-    let busybox = fs::read(places::tools().join("busybox")).expect("busybox; run `cargo xtask tools`");
-    let image = Image::rootfs().file("/bin/busybox", busybox, 0o755).directory("/tmp").directory("/proc");
-    node.pod_image(&image.directory("/dev").directory("/sys").entrypoint(["/bin/busybox"]))
-}
 
 #[test]
 fn a_sidecar_shares_network_memory_and_processes_with_a_guest() {

@@ -79,7 +79,10 @@ pub async fn create(
     container.remains.note()?;
     let made = async {
         bundle.note_cgroup()?;
-        bundle.note_in_pod(&request.id, spec, &cgroups_path(&host.namespace, &request.id, spec))?;
+        let path = cgroups_path(&host.namespace, &request.id, spec);
+        if let Some(place) = bundle.note_in_pod(&request.id, spec, &path)? {
+            container.remains.note_in(place)?;
+        }
         if container.remains.mounted {
             rootfs::attach(root, &request.rootfs, &bundle.rootfs())?;
         }

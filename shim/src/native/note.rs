@@ -34,6 +34,11 @@ impl Remains {
         fs::write(&path, text).map_err(NativeError::file("write", &path))
     }
 
+    /// Says it in its place in the bundle of its pod, for when its own is gone, and its root with that.
+    pub(super) fn note_in(&self, place: PathBuf) -> Result<(), NativeError> {
+        Self { bundle: place, mounted: false, ..self.clone() }.note()
+    }
+
     /// Those of a bundle; none if it is no native container's, or all is undone.
     pub(super) fn noted(bundle: &Path) -> Result<Option<Self>, NativeError> {
         let path = file(bundle);

@@ -10,8 +10,8 @@
 //!  its poststop hooks         run
 //!  a native container         deleted by the OCI runtime that made it, its root unmounted
 //!  the server's socket        removed if nobody listens on it
-//!    └ a pod's containers     their cgroups as its own: if the socket was there, the server was killed, and
-//!                             containerd 2.3 executes no `delete` for them
+//!    └ a pod's containers     ended as it is: if the socket was there, the server was killed, and containerd 2.3
+//!                             executes no `delete` for them
 //!  cgroups of compilations    removed if nobody compiles in them
 //! ```
 //!
@@ -22,7 +22,7 @@ use super::start;
 use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
 use crate::hooks::{Hooked, Moment};
 use crate::native::{self, NativeError};
-use crate::spawn::{Bundle, cgroups_path};
+use crate::spawn::{Bundle, Fellow, cgroups_path};
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::Message;
 use oci_spec::runtime::Spec;
@@ -65,8 +65,9 @@ const KILLED: u32 = 137;
 pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
     clean_up(&flags.namespace, &flags.id, bundle)?;
     if start::remove_dead_socket(flags, bundle) {
-        for (id, path) in Bundle(bundle).fellows() {
-            end_processes(&path).map_err(|source| DeleteError::Cgroup { id, source })?;
+        for Fellow { id, place, cgroups_path } in Bundle(bundle).fellows() {
+            end_processes(&cgroups_path).map_err(|source| DeleteError::Cgroup { id: id.clone(), source })?;
+            native::clean_up(&place).map_err(|source| DeleteError::Native { id, source })?;
         }
     }
     // A compilation dies with its server, but not its cgroup. Without a readable configuration nobody compiles.

@@ -1,13 +1,15 @@
-//! What a pod's bundle says of the other containers in the pod: their cgroups.
+//! What a pod's bundle says of the other containers in the pod.
 //!
 //! containerd 2.3 executes one `delete` for a pod whose server was killed, none for the containers in it, and has
-//! removed their bundles by then. So each leaves a note in the bundle of the pod itself:
+//! removed their bundles by then. So each has a place in the bundle of the pod itself, for what must be known then:
 //!
 //! ```text
-//!  <bundles>/<pod>/fellow-<id>     linux.cgroupsPath of the container <id>, while <bundles>/<id> is there
+//!  <bundles>/<pod>/fellow-<id>/    while <bundles>/<id> is there
+//!    cgroup                        linux.cgroupsPath of the container
+//!    …                             what a native container's bundle says of it
 //! ```
 //!
-//! The note of a container whose bundle is gone is removed by the next one's Create.
+//! The place of a container whose bundle is gone is removed by the next one's Create.
 
 use super::bundle::{Bundle, BundleError};
 use oci_spec::runtime::Spec;
@@ -17,43 +19,68 @@ use std::path::PathBuf;
 /// By which the CRI tells in which pod a container is.
 const POD: &str = "io.kubernetes.cri.sandbox-id";
 
-const NOTE: &str = "fellow-";
+const PLACE: &str = "fellow-";
+
+const CGROUP: &str = "cgroup";
+
+/// Another container of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fellow {
+    /// Its id.
+    pub id: String,
+    /// Its place in the pod's bundle.
+    pub place: PathBuf,
+    /// The path of its cgroup.
+    pub cgroups_path: String,
+}
 
 impl Bundle<'_> {
-    /// Notes the cgroup of a container in the bundle of its pod, if it is in one.
+    /// Notes a container with its cgroup in the bundle of its pod, if it is in one, and says where.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_in_pod(&self, id: &str, spec: &Spec, cgroups_path: &str) -> Result<(), BundleError> {
+    pub fn note_in_pod(
+        &self,
+        id: &str,
+        spec: &Spec,
+        cgroups_path: &str,
+    ) -> Result<Option<PathBuf>, BundleError> {
         let pod = spec.annotations().as_ref().and_then(|all| all.get(POD)).filter(|pod| *pod != id);
         let named = pod.filter(|pod| !pod.is_empty() && !pod.contains('/') && !pod.starts_with('.'));
-        let (Some(pod), Some(bundles)) = (named, self.0.parent()) else { return Ok(()) };
+        let (Some(pod), Some(bundles)) = (named, self.0.parent()) else { return Ok(None) };
         let pod = bundles.join(pod);
         if !pod.is_dir() {
-            return Ok(());
+            return Ok(None);
         }
-        for (fellow, note) in notes(&Bundle(&pod)) {
+        for (fellow, place) in places(&Bundle(&pod)) {
             if !bundles.join(fellow).exists() {
-                fs::remove_file(&note).map_err(|source| BundleError::Write { path: note, source })?;
+                fs::remove_dir_all(&place).map_err(|source| BundleError::Write { path: place, source })?;
             }
         }
-        let path = pod.join(format!("{NOTE}{id}"));
-        fs::write(&path, cgroups_path).map_err(|source| BundleError::Write { path, source })
+        let place = pod.join(format!("{PLACE}{id}"));
+        let written = fs::create_dir(&place).and_then(|()| fs::write(place.join(CGROUP), cgroups_path));
+        match written {
+            Ok(()) => Ok(Some(place)),
+            Err(source) => Err(BundleError::Write { path: place, source }),
+        }
     }
 
-    /// The containers that were noted in this bundle, with their cgroups' paths.
+    /// The containers that were noted in this bundle.
     #[must_use]
-    pub fn fellows(&self) -> Vec<(String, String)> {
-        let read = |(id, note): (String, PathBuf)| Some((id, fs::read_to_string(note).ok()?));
-        notes(self).filter_map(read).collect()
+    pub fn fellows(&self) -> Vec<Fellow> {
+        let read = |(id, place): (String, PathBuf)| {
+            let cgroups_path = fs::read_to_string(place.join(CGROUP)).ok()?;
+            Some(Fellow { id, place, cgroups_path })
+        };
+        places(self).filter_map(read).collect()
     }
 }
 
-/// The notes in a bundle, with the ids that they are of.
-fn notes(bundle: &Bundle<'_>) -> impl Iterator<Item = (String, PathBuf)> + use<> {
+/// The places in a bundle, with the ids whose they are.
+fn places(bundle: &Bundle<'_>) -> impl Iterator<Item = (String, PathBuf)> + use<> {
     fs::read_dir(bundle.0).into_iter().flatten().flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
-        Some((name.strip_prefix(NOTE)?.to_owned(), entry.path()))
+        Some((name.strip_prefix(PLACE)?.to_owned(), entry.path()))
     })
 }
 
@@ -77,18 +104,23 @@ mod tests {
         };
         let (pod, one, two) = (bundle("pod"), bundle("one"), bundle("two"));
         let note = |path: &PathBuf, id: &str, pod: &str| {
-            Bundle(path).note_in_pod(id, &of_pod(pod), &format!("/parent/{id}")).expect("noted");
+            Bundle(path).note_in_pod(id, &of_pod(pod), &format!("/parent/{id}")).expect("noted")
         };
-        note(&pod, "pod", "pod");
-        assert_eq!(Bundle(&pod).fellows(), []);
-        note(&one, "one", "pod");
-        assert_eq!(Bundle(&pod).fellows(), [("one".to_owned(), "/parent/one".to_owned())]);
+        let known = || -> Vec<_> {
+            let fellows = Bundle(&pod).fellows().into_iter();
+            fellows.map(|fellow| (fellow.id, fellow.cgroups_path)).collect()
+        };
+        let fellow = |id: &str| (id.to_owned(), format!("/parent/{id}"));
+        assert_eq!(note(&pod, "pod", "pod"), None);
+        assert_eq!(known(), []);
+        assert_eq!(note(&one, "one", "pod"), Some(pod.join("fellow-one")));
+        assert_eq!(known(), [fellow("one")]);
         fs::remove_dir(&one).expect("deleted");
-        note(&two, "two", "pod");
-        assert_eq!(Bundle(&pod).fellows(), [("two".to_owned(), "/parent/two".to_owned())]);
+        assert!(note(&two, "two", "pod").is_some());
+        assert_eq!(known(), [fellow("two")]);
         // A pod that is not there, or is none.
         for pod in ["gone", "", ".", "../two", "/etc"] {
-            note(&two, "two", pod);
+            assert_eq!(note(&two, "two", pod), None);
         }
         assert_eq!(fs::read_dir(&two).expect("a bundle").count(), 0);
     }
