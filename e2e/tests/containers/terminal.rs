@@ -162,8 +162,9 @@ fn a_file_gets_what_it_shows() {
     let draft = node.container(&image).with_terminal().output_to(&format!("file://{}", log.display()));
     let mut container = draft.create().expect("create");
     container.start().expect("start");
-    container.write("noted\n");
     let read = || fs::read_to_string(&log).unwrap_or_default();
+    until("its first word", || (read() == "yyy\r\n").then_some(()));
+    container.write("noted\n");
     until("what is shown", || read().ends_with("noted\r\nnoted\r\n").then_some(()));
     container.kill(9).expect("kill");
     assert_eq!(container.wait(), 137);
