@@ -38,8 +38,8 @@ pub use bundle::{Bundle, BundleError};
 pub use control::Control;
 pub use engine::EngineError;
 pub use error::SpawnFailure;
-pub use fellows::Fellow;
 pub use exec::{ExecError, Origin};
+pub use fellows::Fellow;
 pub use host::{Host, HostError};
 pub use runner::{Born, Gate, Runner, Spawned, Within};
 
