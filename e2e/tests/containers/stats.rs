@@ -107,6 +107,10 @@ fn at_rest<'node>(node: &'node Node, image: &pinnace_e2e::Image) -> Container<'n
     };
     until("throttling", || throttled().then_some(()));
     container.pause().expect("pause");
+    // The period that has begun is still counted when it ends.
+    let period = std::time::Duration::from_millis(250);
+    let looks = || (value(&container, "cpu.stat"), std::thread::sleep(period), value(&container, "cpu.stat"));
+    until("rest", || Some(looks()).filter(|(before, (), after)| before == after));
     container
 }
 

@@ -4,7 +4,7 @@
 use containerd_shim_protos::cgroups::metrics::Metrics as MetricsV1;
 use containerd_shim_protos::protobuf::Message;
 use pinnace_conformance::guests;
-use pinnace_e2e::{Container, Draft, Image, Node, until};
+use pinnace_e2e::{Container, Draft, Image, Node, State, until};
 use pinnace_oci::build;
 use serde_json::json;
 use std::fs;
@@ -123,6 +123,39 @@ fn limits_stay_in_force_when_systemd_reloads() {
     }
     let memory = if unified() { "MemoryMax" } else { "MemoryLimit" };
     assert_eq!(property(&unit, memory), "67108864");
+}
+
+#[test]
+fn an_update_stays_in_force_when_systemd_reloads_and_a_pause_too() {
+    let node = Node::start();
+    let image = guest(&node, guests::sleep_p1());
+    let draft = in_slice(node.container(&image).memory(64 << 20), "system.slice");
+    let unit = unit(draft.id());
+    let container = draft.create().expect("create");
+    container.start().expect("start");
+    let (file, memory) = match unified() {
+        true => ("memory.max", "MemoryMax"),
+        false => ("memory.limit_in_bytes", "MemoryLimit"),
+    };
+    let unlimited = if unified() { "max" } else { "9223372036854771712" };
+    for (limit, in_file, told) in [
+        (128 << 20, "134217728", "134217728"),
+        (32 << 20, "33554432", "33554432"),
+        (-1, unlimited, "infinity"),
+    ] {
+        container.update(&json!({ "memory": { "limit": limit }, "pids": { "limit": 33 } })).expect("update");
+        container.pause().expect("pause");
+        for round in ["at first", "after a reload"] {
+            assert_eq!(value(&container, file), in_file, "{round}");
+            assert_eq!(
+                (property(&unit, memory), property(&unit, "TasksMax")),
+                (told.to_owned(), "33".to_owned())
+            );
+            assert_eq!(container.state(), State::Paused, "{round}");
+            systemctl(&["daemon-reload"]);
+        }
+        container.resume().expect("resume");
+    }
 }
 
 #[test]
