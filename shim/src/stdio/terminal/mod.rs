@@ -5,7 +5,7 @@
 //!   client ◀── FIFO ◀── chunk ◀── master │ slave ◀── 1, 2
 //!              file, logger ◀─┘
 //!
-//!   living ──the process ended──▶ draining ──no slave left, or DRAINED──▶ over: all is closed here
+//!   living ──the process ended──▶ draining ──no slave left, or BACKGROUND──▶ over: all is closed here
 //!      └──dropped────────────────────┴──dropped─────────────────────────▶ over, at once
 //! ```
 //!
