@@ -232,6 +232,8 @@ fn v2_differences(container: &Container<'_>, metrics: &cgroups_v2::metrics::Metr
         assert_eq!(pages.max(), number(&format!("hugetlb.{}.max", pages.pagesize())));
     }
     assert_near(memory.usage(), number("memory.current"));
+    // Looking at a file of the cgroup costs it some.
+    assert_near(memory.slab(), named(&stat, "slab"));
     let counted_pages = directory.join("hugetlb.2MB.current").exists();
     assert_eq!(metrics.hugetlb.iter().any(|pages| pages.pagesize() == "2MB"), counted_pages);
     differences(&[
@@ -246,7 +248,6 @@ fn v2_differences(container: &Container<'_>, metrics: &cgroups_v2::metrics::Metr
         ("anon", memory.anon(), named(&stat, "anon")),
         ("file", memory.file(), named(&stat, "file")),
         ("kernel_stack", memory.kernel_stack(), named(&stat, "kernel_stack")),
-        ("slab", memory.slab(), named(&stat, "slab")),
         ("file_mapped", memory.file_mapped(), named(&stat, "file_mapped")),
         ("inactive_file", memory.inactive_file(), named(&stat, "inactive_file")),
         ("active_file", memory.active_file(), named(&stat, "active_file")),
@@ -261,7 +262,7 @@ fn v2_differences(container: &Container<'_>, metrics: &cgroups_v2::metrics::Metr
 }
 
 #[test]
-fn thousands_of_looks_cost_the_server_nothing_that_stays() {
+fn a_thousand_looks_cost_the_server_nothing_that_stays() {
     let node = Node::start();
     let image = guest(&node, guests::sleep_p1());
     let container = ready(node.container(&image).memory(LIMIT));
@@ -273,9 +274,9 @@ fn thousands_of_looks_cost_the_server_nothing_that_stays() {
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
         kilobytes.and_then(|number| number.parse::<u64>().ok()).expect("kilobytes")
     };
-    (0..500).for_each(|_| drop(container.metrics().expect("metrics")));
+    (0..200).for_each(|_| drop(container.metrics().expect("metrics")));
     let (before, open) = (private(), descriptors());
-    (0..3_000).for_each(|_| drop(container.metrics().expect("metrics")));
+    (0..1_000).for_each(|_| drop(container.metrics().expect("metrics")));
     assert_eq!(descriptors(), open);
     assert!(private() < before + 256, "{} kB, before {before} kB", private());
 }
