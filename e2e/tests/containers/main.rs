@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod grouping;
 mod handlers;
+mod hooks;
 mod hostile;
 mod identity;
 mod image_forms;

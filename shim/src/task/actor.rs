@@ -118,8 +118,10 @@ impl Actor {
 
     async fn hear(&mut self, who: Who, news: News) {
         let input = match news {
-            News::Born(Ok(spawned)) => return self.born(who, spawned),
-            News::Born(Err(error)) => Input::Failed(who, chain(&error)),
+            News::Born(born) => match *born {
+                Ok(spawned) => return self.born(who, spawned),
+                Err(error) => Input::Failed(who, chain(&error)),
+            },
             News::Started => Input::Started(who),
             News::Failed(why) => Input::Failed(who, why),
             News::Cause(cause) => {

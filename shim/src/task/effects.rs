@@ -125,7 +125,7 @@ impl Actor {
         };
         tokio::spawn(async move {
             let born = runner.exec(&host, &within, &request).await;
-            teller.tell(News::Born(born)).await;
+            teller.tell(News::Born(Box::new(born))).await;
         });
     }
 

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Debug)]
 pub(super) enum News {
     /// An exec's process was born, or why not.
-    Born(Result<Spawned, SpawnFailure>),
+    Born(Box<Result<Spawned, SpawnFailure>>),
     /// The program is entered.
     Started,
     /// The program cannot be entered.
