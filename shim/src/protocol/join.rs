@@ -43,23 +43,30 @@ pub enum JoinError {
 
 /// Asks the server at the other end to stay for `id`.
 pub(super) fn reserve(stream: UnixStream, id: &str) -> Result<Answer, JoinError> {
-    let request = frame(id).map_err(JoinError::Encode)?;
+    let request = frame(METHOD, id).map_err(JoinError::Encode)?;
     match exchange(stream, &request) {
         Ok(answer) => read(&answer),
-        Err(error) => match error.kind() {
-            // It exited with our call unread.
-            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                Ok(Answer::Leaving)
-            }
-            _ => Err(JoinError::Silent(error)),
-        },
+        Err(error) if is_gone(&error) => Ok(Answer::Leaving),
+        Err(error) => Err(JoinError::Silent(error)),
     }
 }
 
-fn frame(id: &str) -> Result<Vec<u8>, ProtobufError> {
+/// It exited with our call unread.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+}
+
+/// Whether the server at the other end lives: then it answers, if only that it does not know the call. One that is
+/// slow to answer lives too.
+pub(super) fn answers(stream: UnixStream) -> bool {
+    let Ok(request) = frame("Lives", "") else { return true };
+    exchange(stream, &request).map_or_else(|error| !is_gone(&error), |_| true)
+}
+
+fn frame(method: &str, id: &str) -> Result<Vec<u8>, ProtobufError> {
     let request = Request {
         service: SERVICE.to_owned(),
-        method: METHOD.to_owned(),
+        method: method.to_owned(),
         payload: id.as_bytes().to_vec(),
         ..Request::default()
     };

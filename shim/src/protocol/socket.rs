@@ -94,10 +94,15 @@ pub(super) fn claim(path: &Path) -> Result<Claim, SocketError> {
     }
 }
 
-/// Removes the socket if its server died without doing so, and says whether it had.
-pub(super) fn remove_dead(path: &Path) -> bool {
+/// Removes the socket if its server died without doing so, and says whether it had. A server that was killed a moment
+/// ago can still be connected to, until the kernel has closed all that it had open; so whoever is there is asked
+/// whether it is `alive`.
+pub(super) fn remove_dead(path: &Path, alive: impl FnOnce(UnixStream) -> bool) -> bool {
     let Ok(_lock) = lock(path) else { return false };
-    let dead = matches!(connect(path), Err(Errno::CONNREFUSED));
+    let dead = match connect(path) {
+        Ok(stream) => !alive(stream),
+        Err(errno) => errno == Errno::CONNREFUSED,
+    };
     if dead && let Err(error) = remove(path) {
         log::warn!("{error}");
     }
@@ -186,12 +191,15 @@ mod tests {
     fn only_a_dead_socket_is_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("s");
-        assert!(!remove_dead(&path));
+        assert!(!remove_dead(&path, |_| true));
         let bound = claim(&path).expect("claimed");
-        assert!(!remove_dead(&path));
+        assert!(!remove_dead(&path, |_| true));
         assert!(path.exists());
         drop(bound);
-        assert!(remove_dead(&path));
+        assert!(remove_dead(&path, |_| true));
+        assert!(!path.exists());
+        let _dying = claim(&path).expect("claimed");
+        assert!(remove_dead(&path, |_| false));
         assert!(!path.exists());
     }
 

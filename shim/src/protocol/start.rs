@@ -150,7 +150,7 @@ pub fn start(flags: &Flags, environment: &Environment) -> Result<Started, StartE
 /// Removes the socket of a bundle's server if that was killed, and says whether it was; `delete` comes after every
 /// kind of end.
 pub fn remove_dead_socket(flags: &Flags, bundle: &Path) -> bool {
-    noted_or_made(flags, bundle).is_ok_and(|address| socket::remove_dead(address.path()))
+    noted_or_made(flags, bundle).is_ok_and(|address| socket::remove_dead(address.path(), join::answers))
 }
 
 /// The address in the bundle. When a Create fails because its server died, containerd removes the bundle while

@@ -17,6 +17,7 @@ pub(super) fn status(error: TaskError) -> ttrpc::Error {
         | TaskError::Host { .. } => Code::FAILED_PRECONDITION,
         TaskError::ExecProcess { .. } | TaskError::Resources { .. } => Code::INVALID_ARGUMENT,
         TaskError::Cgroup { source: CgroupError::Gone { .. }, .. } => Code::NOT_FOUND,
+        TaskError::Update { source, .. } if source.is_bad_limit() => Code::INVALID_ARGUMENT,
         TaskError::Signal { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
             Code::INVALID_ARGUMENT
         }

@@ -73,6 +73,12 @@ pub enum SpawnFailure {
 }
 
 impl SpawnFailure {
+    /// Whether a limit is none that the kernel could keep.
+    #[must_use]
+    pub fn is_bad_limit(&self) -> bool {
+        matches!(self, Self::Cgroup(CgroupError::BadLimit { .. } | CgroupError::AboveSwap { .. }))
+    }
+
     /// Whether the container asks for what this version does not do, rather than for something wrong.
     #[must_use]
     pub fn unsupported(&self) -> bool {

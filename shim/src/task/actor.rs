@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// What one container is made of.
 #[derive(Debug)]
@@ -59,6 +59,8 @@ pub(super) struct Actor {
     counted: Option<Stats>,
     /// Kills by the kernel's OOM killer that are accounted for.
     oom_kills: u64,
+    /// One update after the other: each may have to put back what it found.
+    updating: Arc<Mutex<()>>,
     /// Of a container whose processes have children, which nobody here sees end.
     oom: Option<OomWatch>,
 }
@@ -97,6 +99,7 @@ impl Actor {
             news,
             counted,
             oom_kills,
+            updating: Arc::default(),
             oom,
         }
     }
@@ -295,7 +298,9 @@ impl Actor {
         }
         let (id, cgroup, runner) =
             (self.container.id.clone(), self.container.cgroup.clone(), self.container.runner.clone());
+        let updating = Arc::clone(&self.updating);
         tokio::spawn(async move {
+            let _turn = updating.lock().await;
             let done = runner.update(&cgroup, &resources).await;
             reply(answer, done.map_err(|source| TaskError::Update { id, source: Box::new(source) }));
         });
