@@ -240,11 +240,16 @@ fn take_terminal() -> Result<(), Step> {
     }
 }
 
-/// The ignored SIGPIPE of Rust programs and the parent's mask would survive exec.
+/// What is ignored survives exec, and so would the parent's mask: SIGPIPE is ignored by Rust programs, the others by
+/// `nohup` and a shell's `&`, with which whoever started this server may have been started.
+const IGNORED: [libc::c_int; 4] = [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT];
+
 fn reset_signals() -> Result<(), Step> {
     // SAFETY: the set is initialised by sigemptyset before it is used; SIG_DFL is a valid disposition.
     unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        for signal in IGNORED {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         check(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()), Step::Signals)

@@ -28,6 +28,10 @@ pub(crate) fn launch(mut command: Command, streams: [OwnedFd; 3]) -> io::Result<
 fn alone() -> io::Result<()> {
     // SAFETY: plain numbers.
     unsafe {
+        // `nohup` and a shell's `&` leave them ignored, and that would survive the exec.
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         check(libc::setsid())?;
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
         check(libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32))
