@@ -1,107 +1,20 @@
 //! Cgroups on the machine's real hierarchies, below `/pinnace-test-<pid>-<n>`. Needs root, and says so.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(dead_code, reason = "the place serves several tests")]
 
-use oci_spec::runtime::LinuxResources;
-use pinnace_shim::cgroups::{Cgroup, CgroupError, Hierarchies, Join, Stats};
-use pinnace_spawn::{Birth, Child, Namespaces};
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use std::ffi::CString;
+mod place;
+
+use pinnace_shim::cgroups::{Cgroup, CgroupError, Join, Stats};
+use pinnace_spawn::Child;
+use place::{Place, resources, shell, start, wait};
 use std::fs;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-/// A place of its own for each test, gone with it, also when the test fails.
-struct Place {
-    hierarchies: Hierarchies,
-    name: String,
-}
-
-impl Place {
-    fn new() -> Self {
-        assert!(rustix::process::geteuid().is_root(), "this test makes cgroups: run it as root");
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self {
-            hierarchies: Hierarchies::discover().unwrap(),
-            name: format!("/pinnace-test-{}-{number}", std::process::id()),
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        format!("{}/{name}", self.name)
-    }
-
-    fn create(&self, name: &str) -> Cgroup {
-        Cgroup::create(&self.hierarchies, &self.path(name)).unwrap()
-    }
-
-    /// Every directory of ours, in every hierarchy.
-    fn directories(&self) -> Vec<PathBuf> {
-        let mut all = vec![PathBuf::from(format!("/sys/fs/cgroup{}", self.name))];
-        for entry in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
-            all.push(PathBuf::from(format!("{}{}", entry.path().display(), self.name)));
-        }
-        all.retain(|path| path.exists());
-        all
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        for directory in self.directories() {
-            clear(&self.hierarchies, &directory);
-        }
-    }
-}
-
-/// What a failed test left, innermost first.
-fn clear(hierarchies: &Hierarchies, directory: &std::path::Path) {
-    for below in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if below.path().is_dir() {
-            clear(hierarchies, &below.path());
-        }
-    }
-    let whole = directory.to_string_lossy();
-    if let Some(start) = whole.find("/pinnace-test-") {
-        let cgroup = Cgroup::open(hierarchies, &whole[start..]);
-        let _ = cgroup.and_then(|cgroup| cgroup.kill().and_then(|()| cgroup.remove()));
-    }
-}
-
-/// Starts a program in the cgroup.
-fn start(cgroup: &Cgroup, program: &str, args: &[&str]) -> Child {
-    let join = cgroup.join().unwrap();
-    let fds = join.fds();
-    let program = fs::File::open(program).unwrap();
-    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
-    let args: Vec<CString> = args.iter().map(|arg| CString::new(*arg).unwrap()).collect();
-    let birth = Birth {
-        program: program.as_fd(),
-        args: &args,
-        env: &[],
-        fds: &[(null.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)],
-        namespaces: Namespaces::default(),
-        join: join.to_spawn(&fds),
-    };
-    let mut child = birth.spawn().unwrap();
-    child.birth().unwrap();
-    child
-}
 
 fn sleeper(cgroup: &Cgroup) -> Child {
     start(cgroup, "/bin/sleep", &["sleep", "100"])
-}
-
-fn wait(child: &Child) -> WaitStatus {
-    waitpid(Pid::from_raw(child.pid), WaitOptions::empty()).unwrap().unwrap().1
-}
-
-fn resources(json: &str) -> LinuxResources {
-    serde_json::from_str(json).unwrap()
 }
 
 #[test]
@@ -237,7 +150,7 @@ fn a_fork_bomb_does_not_outrun_kill() {
     let place = Place::new();
     let cgroup = place.create("container");
     cgroup.limit(&resources(r#"{"pids":{"limit":60}}"#)).unwrap();
-    let child = start(&cgroup, "/bin/sh", &["sh", "-c", "f() { f & f; }; while :; do (f) 2>/dev/null; done"]);
+    let child = shell(&cgroup, "f() { f & f; }; while :; do (f) 2>/dev/null; done");
     std::thread::sleep(Duration::from_millis(100));
     cgroup.kill().unwrap();
     wait(&child);

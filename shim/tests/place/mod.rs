@@ -27,12 +27,16 @@ impl Place {
         }
     }
 
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+
     pub(crate) fn create(&self, name: &str) -> Cgroup {
-        Cgroup::create(&self.hierarchies, &format!("{}/{name}", self.name)).unwrap()
+        Cgroup::create(&self.hierarchies, &self.path(name)).unwrap()
     }
 
     /// Every directory of ours, in every hierarchy.
-    fn directories(&self) -> Vec<PathBuf> {
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
         let mut all = vec![PathBuf::from(format!("/sys/fs/cgroup{}", self.name))];
         for entry in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
             all.push(PathBuf::from(format!("{}{}", entry.path().display(), self.name)));
