@@ -200,7 +200,7 @@ fn ten_thousand_looks_at_the_figures_leave_nothing_behind() {
     let cgroup = place.create("container");
     let private = || {
         let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
     };
     (0..500).for_each(|_| drop(cgroup.stats().unwrap()));
