@@ -7,7 +7,7 @@ use containerd_client::services::v1::{
 };
 use std::future::Future;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Channel;
@@ -23,6 +23,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Client {
     runtime: Runtime,
     channel: Mutex<Channel>,
+    /// Held by whoever containerd must not go away for.
+    steady: RwLock<()>,
 }
 
 impl Client {
@@ -30,13 +32,23 @@ impl Client {
     pub(crate) fn connect(socket: &Path) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let channel = Mutex::new(runtime.block_on(containerd_client::connect(socket)).expect("connect"));
-        Self { runtime, channel }
+        Self { runtime, channel, steady: RwLock::new(()) }
     }
 
     /// Connects anew, to a containerd that was restarted.
     pub(crate) fn reconnect(&self, socket: &Path) {
         let channel = self.runtime.block_on(containerd_client::connect(socket)).expect("connect");
         *self.channel.lock().unwrap() = channel;
+    }
+
+    /// Keeps containerd from being replaced meanwhile.
+    pub(crate) fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.steady.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until containerd may be replaced.
+    pub(crate) fn changing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.steady.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for an answer.

@@ -16,9 +16,10 @@ use crate::exec::ExecDraft;
 use crate::node::Node;
 use crate::stdio::{Input, Pipe};
 use containerd_client::services::v1::{
-    CloseIoRequest, DeleteTaskRequest, GetRequest, KillRequest, ListPidsRequest, MetricsRequest,
-    ResizePtyRequest, StartRequest, WaitRequest,
+    CloseIoRequest, CreateTaskRequest, DeleteTaskRequest, GetRequest, KillRequest, ListPidsRequest,
+    MetricsRequest, ResizePtyRequest, StartRequest, WaitRequest,
 };
+use containerd_client::types::Mount;
 use containerd_client::types::v1::Process;
 pub use containerd_client::types::v1::Status as State;
 use prost_types::Any;
@@ -48,21 +49,46 @@ pub struct Container<'node> {
     pid: u32,
     asked: Instant,
     created: Instant,
-    stdin: Option<Input>,
-    stdout: Option<Pipe>,
-    stderr: Option<Pipe>,
+    streams: Streams,
     deleted: bool,
 }
 
+/// Its streams, and how containerd is told of them.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Option<Input>,
+    pub(crate) stdout: Option<Pipe>,
+    pub(crate) stderr: Option<Pipe>,
+    /// Where the output goes instead of FIFOs.
+    pub(crate) url: Option<String>,
+    pub(crate) terminal: bool,
+}
+
 impl<'node> Container<'node> {
-    pub(crate) fn new(
-        node: &'node Node,
-        id: String,
-        pid: u32,
-        asked: Instant,
-        (stdin, stdout, stderr): (Option<Input>, Option<Pipe>, Option<Pipe>),
-    ) -> Self {
-        Self { node, id, pid, asked, created: Instant::now(), stdin, stdout, stderr, deleted: false }
+    /// One without a task yet.
+    pub(crate) fn new(node: &'node Node, id: String, streams: Streams) -> Self {
+        let now = Instant::now();
+        Self { node, id, pid: 0, asked: now, created: now, streams, deleted: false }
+    }
+
+    /// Creates its task.
+    pub(crate) fn create(&mut self, rootfs: Vec<Mount>) -> Result<(), Status> {
+        let place = |pipe: &Option<Pipe>| pipe.as_ref().map(|pipe| pipe.path().display().to_string());
+        let streams = &self.streams;
+        let url = || streams.url.clone().unwrap_or_default();
+        let create = CreateTaskRequest {
+            container_id: self.id.clone(),
+            rootfs,
+            stdin: streams.stdin.as_ref().map(|input| input.path().display().to_string()).unwrap_or_default(),
+            stdout: place(&streams.stdout).unwrap_or_else(url),
+            stderr: if streams.terminal { String::new() } else { place(&streams.stderr).unwrap_or_else(url) },
+            terminal: streams.terminal,
+            ..Default::default()
+        };
+        self.asked = Instant::now();
+        self.pid = self.client().answer(self.client().tasks().create(request(create)))?.pid;
+        self.created = Instant::now();
+        Ok(())
     }
 
     /// The container's id.
@@ -212,7 +238,7 @@ impl<'node> Container<'node> {
     /// # Panics
     /// If it was drafted without one.
     pub fn write(&mut self, text: &str) {
-        self.stdin.as_mut().expect("a container with stdin").write(text);
+        self.streams.stdin.as_mut().expect("a container with stdin").write(text);
     }
 
     /// Ends its stdin, as a client does: its own end, then CloseIO.
@@ -220,7 +246,7 @@ impl<'node> Container<'node> {
     /// # Errors
     /// With containerd's answer.
     pub fn close_stdin(&mut self) -> Result<(), Status> {
-        if let Some(stdin) = &mut self.stdin {
+        if let Some(stdin) = &mut self.streams.stdin {
             stdin.close();
         }
         let close = CloseIoRequest { container_id: self.id.clone(), stdin: true, ..Default::default() };
@@ -229,14 +255,14 @@ impl<'node> Container<'node> {
 
     /// Leaves its stdin as a client that detaches does, for [`Container::attach_stdin`] to come back.
     pub fn detach_stdin(&mut self) {
-        if let Some(stdin) = &mut self.stdin {
+        if let Some(stdin) = &mut self.streams.stdin {
             stdin.close();
         }
     }
 
     /// Opens its stdin again.
     pub fn attach_stdin(&mut self) {
-        if let Some(stdin) = &mut self.stdin {
+        if let Some(stdin) = &mut self.streams.stdin {
             stdin.open();
         }
     }
@@ -256,7 +282,7 @@ impl<'node> Container<'node> {
     /// If its output goes elsewhere.
     #[must_use]
     pub fn stdout(&self) -> &Pipe {
-        self.stdout.as_ref().expect("a container with FIFOs")
+        self.streams.stdout.as_ref().expect("a container with FIFOs")
     }
 
     /// Its stderr.
@@ -265,7 +291,7 @@ impl<'node> Container<'node> {
     /// If its output goes elsewhere.
     #[must_use]
     pub fn stderr(&self) -> &Pipe {
-        self.stderr.as_ref().expect("a container with FIFOs")
+        self.streams.stderr.as_ref().expect("a container with FIFOs")
     }
 
     /// Another process in it, with these arguments.
@@ -286,7 +312,7 @@ impl<'node> Container<'node> {
     /// The time from asking for Create to the first byte of stdout, if there was one.
     #[must_use]
     pub fn to_first_byte(&self) -> Option<Duration> {
-        let first = self.stdout.as_ref().and_then(Pipe::first_byte)?;
+        let first = self.streams.stdout.as_ref().and_then(Pipe::first_byte)?;
         Some(first.duration_since(self.asked))
     }
 
@@ -297,11 +323,11 @@ impl<'node> Container<'node> {
     }
 
     fn stdout_to_end(&self) -> String {
-        self.stdout.as_ref().map(Pipe::to_end).unwrap_or_default()
+        self.streams.stdout.as_ref().map(Pipe::to_end).unwrap_or_default()
     }
 
     fn stderr_to_end(&self) -> String {
-        self.stderr.as_ref().map(Pipe::to_end).unwrap_or_default()
+        self.streams.stderr.as_ref().map(Pipe::to_end).unwrap_or_default()
     }
 
     /// The directory of its FIFOs.

@@ -1,7 +1,7 @@
 //! A container that does not exist yet: what it shall run, and how.
 
 use crate::client::{Client, NAMESPACE, request};
-use crate::container::{Container, Ended};
+use crate::container::{Container, Ended, Streams};
 use crate::image::{Image, SNAPSHOTTER, kept};
 use crate::log::OTHERS;
 use crate::node::Node;
@@ -9,14 +9,11 @@ use crate::stdio::{Input, Pipe};
 use crate::{PINNACE, spec};
 use containerd_client::services::v1::container::Runtime;
 use containerd_client::services::v1::snapshots::{PrepareSnapshotRequest, RemoveSnapshotRequest};
-use containerd_client::services::v1::{
-    Container as Record, CreateContainerRequest, CreateTaskRequest, DeleteContainerRequest,
-};
+use containerd_client::services::v1::{Container as Record, CreateContainerRequest, DeleteContainerRequest};
 use containerd_client::types::Mount;
 use prost_types::Any;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Instant;
 use tonic::Status;
 
 const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -153,6 +150,34 @@ impl<'node> Draft<'node> {
     /// # Panics
     /// If containerd cannot keep the container itself.
     pub fn create(self) -> Result<Container<'node>, Status> {
+        let (mut container, rootfs) = self.record();
+        match container.create(rootfs) {
+            Ok(()) => Ok(container),
+            Err(status) => {
+                container.forget();
+                Err(status)
+            }
+        }
+    }
+
+    /// The same, for whom a failure may be one of containerd itself: what is left of the task then nobody knows, and
+    /// the container is given back with the failure.
+    ///
+    /// # Errors
+    /// With the container, which may have a task or not, and containerd's answer.
+    ///
+    /// # Panics
+    /// If containerd cannot keep the container itself.
+    pub fn try_create(self) -> Result<Container<'node>, Box<(Container<'node>, Status)>> {
+        let (mut container, rootfs) = self.record();
+        match container.create(rootfs) {
+            Ok(()) => Ok(container),
+            Err(status) => Err(Box::new((container, status))),
+        }
+    }
+
+    /// Makes the FIFOs, the snapshot and containerd's record of the container.
+    fn record(self) -> (Container<'node>, Vec<Mount>) {
         let client = self.node.client();
         let io = self.node.dir().join("io");
         let stdin = self.stdin.then(|| Input::new(io.join(format!("{}-in", self.id))));
@@ -161,32 +186,14 @@ impl<'node> Draft<'node> {
             Some(_) => (None, None),
             None => (Some(pipe("out")), (!self.terminal).then(|| pipe("err"))),
         };
-        let place = |pipe: &Option<Pipe>| match pipe {
-            Some(pipe) => pipe.path().display().to_string(),
-            None => self.stdout.clone().unwrap_or_default(),
-        };
-        let rootfs = self.record(client);
-        let create = CreateTaskRequest {
-            container_id: self.id.clone(),
-            rootfs,
-            stdin: stdin.as_ref().map(|input| input.path().display().to_string()).unwrap_or_default(),
-            stdout: place(&stdout),
-            stderr: if self.terminal { String::new() } else { place(&stderr) },
-            terminal: self.terminal,
-            ..Default::default()
-        };
-        let asked = Instant::now();
-        match client.answer(client.tasks().create(request(create))) {
-            Ok(answer) => Ok(Container::new(self.node, self.id, answer.pid, asked, (stdin, stdout, stderr))),
-            Err(status) => {
-                forget(client, &self.id);
-                Err(status)
-            }
-        }
+        let _steady = client.steady();
+        let rootfs = self.snapshot(client);
+        let streams = Streams { stdin, stdout, stderr, url: self.stdout, terminal: self.terminal };
+        (Container::new(self.node, self.id, streams), rootfs)
     }
 
     /// Makes the snapshot and containerd's record of the container.
-    fn record(&self, client: &Client) -> Vec<Mount> {
+    fn snapshot(&self, client: &Client) -> Vec<Mount> {
         let prepare = PrepareSnapshotRequest {
             snapshotter: SNAPSHOTTER.to_owned(),
             key: self.id.clone(),
@@ -212,6 +219,7 @@ impl<'node> Draft<'node> {
 
 /// Removes containerd's record and the snapshot; those of the container itself must be gone.
 pub(crate) fn forget(client: &Client, id: &str) {
+    let _steady = client.steady();
     let container = DeleteContainerRequest { id: id.to_owned() };
     client.answer(client.containers().delete(request(container))).expect("delete a container");
     let snapshot = RemoveSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), key: id.to_owned() };

@@ -11,22 +11,23 @@ use crate::places;
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
 use pinnace_oci::build;
 use rustix::process::Signal;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 use tempfile::TempDir;
 
-/// A private containerd, ready.
+/// A private containerd, ready. Several threads may use it at once.
 pub struct Node {
     // Dropped in this order: the directory last.
     network: Option<Network>,
     client: Client,
-    daemon: RefCell<Daemon>,
-    expected: RefCell<Vec<String>>,
-    containers: RefCell<Vec<String>>,
-    made: Cell<u32>,
+    daemon: Mutex<Daemon>,
+    expected: Mutex<Vec<String>>,
+    containers: Mutex<Vec<String>>,
+    made: AtomicU32,
     dir: TempDir,
 }
 
@@ -108,9 +109,8 @@ impl Node {
     /// If containerd refuses it.
     #[must_use]
     pub fn pod_image(&self, image: &build::Image) -> String {
-        self.made.set(self.made.get() + 1);
         // Not the node's name: the CRI takes no capitals.
-        let name = format!("docker.io/library/image:{}", self.made.get());
+        let name = format!("docker.io/library/image:{}", self.next());
         cri::import(self, &name, image);
         name
     }
@@ -127,10 +127,10 @@ impl Node {
         client.answer(client.namespaces().create(request(create))).expect("a namespace");
         Self {
             client,
-            daemon: RefCell::new(daemon),
-            expected: RefCell::default(),
-            containers: RefCell::default(),
-            made: Cell::new(0),
+            daemon: Mutex::new(daemon),
+            expected: Mutex::default(),
+            containers: Mutex::default(),
+            made: AtomicU32::new(0),
             dir,
             network: None,
         }
@@ -139,7 +139,7 @@ impl Node {
     /// Which containerd this is.
     #[must_use]
     pub fn version(&self) -> String {
-        self.daemon.borrow().version().to_owned()
+        locked(&self.daemon).version().to_owned()
     }
 
     /// Whether this containerd counts a layer of Wasm among those to unpack, as 1.6 does, and so refuses the image.
@@ -171,7 +171,7 @@ impl Node {
     /// containerd's socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.daemon.borrow().socket()
+        locked(&self.daemon).socket()
     }
 
     /// Whether somebody is connected to the shim of this container.
@@ -186,7 +186,7 @@ impl Node {
     /// containerd's process.
     #[must_use]
     pub fn containerd_pid(&self) -> u32 {
-        self.daemon.borrow().pid()
+        locked(&self.daemon).pid()
     }
 
     /// Imports an image and unpacks it.
@@ -233,14 +233,12 @@ impl Node {
     }
 
     fn image_name(&self) -> String {
-        self.made.set(self.made.get() + 1);
-        format!("docker.io/{}/image:{}", self.name(), self.made.get())
+        format!("docker.io/{}/image:{}", self.name(), self.next())
     }
 
     /// A new pod's name.
     pub(crate) fn pod_name(&self) -> String {
-        self.made.set(self.made.get() + 1);
-        format!("{}-pod-{}", self.name(), self.made.get())
+        format!("{}-pod-{}", self.name(), self.next())
     }
 
     /// Drafts a container of this image.
@@ -255,10 +253,14 @@ impl Node {
     /// [`Node::cgroup_parent`].
     #[must_use]
     pub fn id(&self) -> String {
-        self.made.set(self.made.get() + 1);
-        let id = format!("{}-{:04}", self.name(), self.made.get());
-        self.containers.borrow_mut().push(id.clone());
+        let id = format!("{}-{:05}", self.name(), self.next());
+        locked(&self.containers).push(id.clone());
         id
+    }
+
+    /// A number that no other thing of this node has.
+    fn next(&self) -> u32 {
+        self.made.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Subscribes to the tasks' events.
@@ -287,25 +289,39 @@ impl Node {
 
     /// Ends containerd by this signal, lets `meanwhile` happen, and starts this version of it on the same directories.
     pub fn becomes(&self, version: &str, signal: Signal, meanwhile: impl FnOnce()) {
-        let mut daemon = self.daemon.borrow_mut();
+        let _changing = self.client.changing();
+        let mut daemon = locked(&self.daemon);
         daemon.stop(signal);
         meanwhile();
         daemon.start_again(version);
         self.client.reconnect(&daemon.socket());
     }
 
+    /// Keeps containerd as it is until the guard is dropped: whoever [restarts](Node::restart) it waits. Not to be
+    /// asked for by a thread that has it.
+    #[must_use]
+    pub fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.client.steady()
+    }
+
     /// Declares that containerd's log will hold warnings or errors with this text.
     pub fn expect_log(&self, text: &str) {
-        self.expected.borrow_mut().push(text.to_owned());
+        locked(&self.expected).push(text.to_owned());
     }
 
     /// What containerd has said so far.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.daemon.borrow().log()).unwrap_or_default()
+        fs::read_to_string(locked(&self.daemon).log()).unwrap_or_default()
     }
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What there is of one container, as lines for the reader.
+    #[must_use]
+    pub fn traces_of(&self, id: &str) -> Vec<String> {
+        leaks::of_container(&self.traces(), id, &[self.containerd_pid(), std::process::id()])
     }
 
     fn traces(&self) -> Traces {
@@ -313,16 +329,16 @@ impl Node {
         Traces {
             name: self.name().to_owned(),
             dir: self.dir().to_owned(),
-            sockets: self.containers.borrow().iter().map(|id| leaks::socket(&socket, id)).collect(),
+            sockets: locked(&self.containers).iter().map(|id| leaks::socket(&socket, id)).collect(),
         }
     }
 
     fn prove_clean(&self) {
         let traces = self.traces();
-        let mut daemon = self.daemon.borrow_mut();
+        let mut daemon = locked(&self.daemon);
         let left = leaks::left(&traces, &[daemon.pid(), std::process::id()]);
         daemon.stop(Signal::TERM);
-        let said = daemon.unexpected(&self.expected.borrow());
+        let said = daemon.unexpected(&locked(&self.expected));
         leaks::remove_parents(&traces);
         // Both, for the one often tells the reason of the other.
         let told = |what: &str, lines: &[String]| match lines {
@@ -361,6 +377,11 @@ fn configure_pinnace(dir: &Path, name: &str, more: &str) -> Vec<(String, String)
     );
     fs::write(&file, text).expect("write Pinnace's configuration");
     vec![("PINNACE_CONFIG".to_owned(), file.display().to_string())]
+}
+
+/// Whoever panicked meanwhile tells why; a node's end is looked at all the same.
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `pnc-…`, the last part of the node's directory.
