@@ -62,6 +62,24 @@ pub fn left(traces: &Traces, ours: &[u32]) -> Vec<String> {
     }
 }
 
+/// What there is of one container, while others of its node go on; as lines for the reader. Processes in `ours`
+/// do not count.
+#[must_use]
+pub fn of_container(node: &Traces, id: &str, ours: &[u32]) -> Vec<String> {
+    let mut found: Vec<_> =
+        processes(id, ours).into_iter().map(|pid| format!("process {pid}: {}", words(pid))).collect();
+    found.extend(mounts(id));
+    let carries_id = |path: &PathBuf| contains(path.as_os_str().as_encoded_bytes(), id);
+    found.extend(
+        cgroups(&node.name)
+            .iter()
+            .filter(|dir| carries_id(dir))
+            .map(|dir| format!("cgroup {}", dir.display())),
+    );
+    found.extend(files(&node.dir).into_iter().filter(|file| contains(file.as_bytes(), id)));
+    found
+}
+
 /// Removes the cgroups above the containers' own: those that the test named, so nobody else may.
 pub fn remove_parents(traces: &Traces) {
     for root in hierarchies() {
