@@ -36,7 +36,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring what demo and tests need: four versions of containerd, runc, busybox, protoc
+    /// Bring what demo and tests need: four versions of containerd, runc, busybox, critest, protoc
     Tools,
     /// Build the release programs into target/dist
     Build,
@@ -60,7 +60,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Tools => tools::bring().map(|_| ()),
+        Command::Tools => tools::bring_all().map(|_| ()),
         Command::Build => programs::build().map(|_| ()),
         Command::Demo => demo::demo(),
         Command::Test(options) => test::test(&options),

@@ -64,7 +64,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Error> {
             remedy: "run this as root, or with --unit for what needs none".to_owned(),
         });
     }
-    let brought = tools::bring()?;
+    let brought = tools::bring_all()?;
     complete(&brought)?;
     let dist = programs::build()?;
     if !options.e2e {

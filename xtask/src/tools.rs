@@ -6,6 +6,7 @@
 
 pub(crate) mod apt;
 mod containerd;
+mod critools;
 mod go;
 mod guest;
 
@@ -58,6 +59,24 @@ pub(crate) fn bring() -> Result<Tools, Error> {
     Ok(tools)
 }
 
+/// Brings what only tests need, too.
+pub(crate) fn bring_all() -> Result<Tools, Error> {
+    let mut tools = bring()?;
+    let more = [
+        ("critest and crictl", critools::bring()),
+        ("bash", helper("bash-static", "bash-static")),
+        ("busybox with its libraries", shell()),
+    ];
+    for (name, brought) in more {
+        if let Err(reason) = brought {
+            let line = format!("{name}: {reason}");
+            say(format!("left out: {line}"));
+            tools.left_out.push(line);
+        }
+    }
+    Ok(tools)
+}
+
 /// containerd's API crates are generated while they build.
 pub(crate) fn protoc() -> Result<(), Error> {
     if std::env::var_os("PROTOC").is_some() || paths::which("protoc").is_some() {
@@ -90,6 +109,11 @@ fn helper(package: &str, program: &str) -> Result<(), Error> {
     link(&file, program)
 }
 
+/// A busybox that looks for its commands in `PATH`, which the static one does not, with the libraries it needs.
+fn shell() -> Result<(), Error> {
+    link(&apt::closure("busybox", "bookworm", &["busybox"], &[])?, "shell")
+}
+
 /// The plugins that make networks for pods.
 fn networks() -> Result<(), Error> {
     if paths::tools().join("cni").is_dir() {
@@ -105,4 +129,15 @@ pub(crate) fn link(to: &Path, name: &str) -> Result<(), Error> {
     let fresh: PathBuf = dir.join(format!(".{name}.{}", std::process::id()));
     symlink(to, &fresh).map_err(Error::file("symlink", &fresh))?;
     fs::rename(&fresh, dir.join(name)).map_err(Error::file("rename", &fresh))
+}
+
+/// Makes a directory that appears under its name when it is whole.
+fn whole(home: &Path, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    let kept = paths::cache().join("tools");
+    fs::create_dir_all(&kept).map_err(Error::file("mkdir", &kept))?;
+    let work = tempfile::tempdir_in(&kept).map_err(Error::file("mkdir", &kept))?;
+    let prefix = work.path().join("prefix");
+    fs::create_dir(&prefix).map_err(Error::file("mkdir", &prefix))?;
+    make(&prefix)?;
+    apt::place(&prefix, home.to_owned()).map(drop)
 }

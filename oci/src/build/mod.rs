@@ -115,6 +115,13 @@ impl Image {
         self
     }
 
+    /// Adds another name of a file that the image has.
+    #[must_use]
+    pub fn link(mut self, path: &str, target: &str) -> Self {
+        self.tree.link(path, target);
+        self
+    }
+
     /// Adds a Wasm layer. A second one makes an image that is refused.
     #[must_use]
     pub fn wasm_layer(mut self, media: WasmMedia, wasm: impl Into<Vec<u8>>) -> Self {

@@ -12,6 +12,7 @@ enum Node {
     Directory,
     File { bytes: Vec<u8>, mode: u32 },
     Symlink { target: String },
+    Link { target: String },
 }
 
 /// Paths without a leading slash, so that a directory sorts before what is in it.
@@ -37,6 +38,10 @@ impl Tree {
         self.insert(path, Node::Symlink { target: target.to_owned() });
     }
 
+    pub(super) fn link(&mut self, path: &str, target: &str) {
+        self.insert(path, Node::Link { target: target.trim_matches('/').to_owned() });
+    }
+
     /// Adds a file and of the directories above it only those that `there` does not know: one that a lower
     /// layer has keeps its mode and owner, and a link to one stays a link.
     pub(crate) fn file_above(&mut self, path: &str, bytes: Vec<u8>, mode: u32, there: impl Fn(&str) -> bool) {
@@ -54,7 +59,10 @@ impl Tree {
 
     pub(crate) fn tar(&self) -> Result<Vec<u8>, BuildError> {
         let mut archive = tar::Builder::new(Vec::new());
-        for (path, node) in &self.nodes {
+        // A link comes after what it names, whatever their names are.
+        let (links, others): (Vec<_>, Vec<_>) =
+            self.nodes.iter().partition(|(_, node)| matches!(node, Node::Link { .. }));
+        for (path, node) in others.into_iter().chain(links) {
             append(&mut archive, path, node)
                 .map_err(|source| BuildError::Layer { path: path.clone(), source })?;
         }
@@ -75,6 +83,7 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, node: &Node) -> io::R
         Node::Symlink { target } => {
             archive.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target)
         }
+        Node::Link { target } => archive.append_link(&mut header(EntryType::Link, 0o777, 0), path, target),
     }
 }
 

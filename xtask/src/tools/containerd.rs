@@ -6,7 +6,7 @@
 //!
 //! Each way gives exactly the version wanted, but for a Debian suite that has moved on: it gives its newest.
 
-use super::{apt, go, link};
+use super::{apt, go, link, whole};
 use crate::error::Error;
 use crate::paths;
 use crate::run::{self, say};
@@ -99,7 +99,15 @@ fn linked(prefix: &Path, version: &str) -> Result<String, Error> {
 fn build(version: &str, home: &Path) -> Result<(), Error> {
     let flags = format!("-s -w -X {MODULE}/version.Package={MODULE} -X {MODULE}/version.Version=v{version}");
     whole(home, |prefix| {
-        let module = go::Module { path: MODULE, version, programs: &PROGRAMS, tags: WITHOUT, flags: &flags };
+        let module = go::Module {
+            path: MODULE,
+            version,
+            programs: &PROGRAMS,
+            tests: &[],
+            others: &[],
+            tags: WITHOUT,
+            flags: &flags,
+        };
         module.build(&prefix.join("bin"))
     })
 }
@@ -122,15 +130,4 @@ fn release(version: &str, home: &Path) -> Result<(), Error> {
             .map(|file| prefix.join(file))
             .try_for_each(|file| fs::remove_file(&file).map_err(Error::file("remove", file)))
     })
-}
-
-/// Makes a directory that appears under its name when it is whole.
-fn whole(home: &Path, make: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
-    let kept = paths::cache().join("tools");
-    fs::create_dir_all(&kept).map_err(Error::file("mkdir", &kept))?;
-    let work = tempfile::tempdir_in(&kept).map_err(Error::file("mkdir", &kept))?;
-    let prefix = work.path().join("prefix");
-    fs::create_dir(&prefix).map_err(Error::file("mkdir", &prefix))?;
-    make(&prefix)?;
-    apt::place(&prefix, home.to_owned()).map(drop)
 }

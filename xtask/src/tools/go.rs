@@ -14,6 +14,10 @@ pub(super) struct Module<'a> {
     pub(super) version: &'a str,
     /// Folders of the module, each a program.
     pub(super) programs: &'a [&'a str],
+    /// Folders of the module, each with tests that are a program.
+    pub(super) tests: &'a [&'a str],
+    /// Programs of what the module depends on, in the version that it names.
+    pub(super) others: &'a [&'a str],
     pub(super) tags: &'a str,
     /// For the linker.
     pub(super) flags: &'a str,
@@ -33,11 +37,30 @@ impl Module<'_> {
         let file = around.path().join("go.mod");
         let text = format!("module around\n\ngo 1.24\n\nrequire {path} v{version}\n");
         fs::write(&file, text).map_err(Error::file("write", &file))?;
-        let mut go = run::program("go");
-        go.args(["build", "-mod=mod", "-trimpath", "-tags", self.tags, "-ldflags", self.flags, "-o"]);
-        go.arg(bin.join("")).args(self.programs.iter().map(|folder| format!("{path}/{folder}")));
-        go.env("CGO_ENABLED", "0").current_dir(around.path());
-        run::quiet(&format!("build {path} {version}, once"), &mut go).map(drop)
+        let go = |command: &[&str], to: &Path| {
+            let mut go = run::program("go");
+            go.args(command).args([
+                "-mod=mod",
+                "-trimpath",
+                "-tags",
+                self.tags,
+                "-ldflags",
+                self.flags,
+                "-o",
+            ]);
+            go.arg(to).env("CGO_ENABLED", "0").current_dir(around.path());
+            go
+        };
+        for folder in self.tests {
+            let name = Path::new(folder).file_name().unwrap_or_default();
+            let mut test = go(&["test", "-c"], &bin.join(name));
+            test.arg(format!("{path}/{folder}"));
+            run::quiet(&format!("build {path}/{folder} {version}, once"), &mut test)?;
+        }
+        let own = self.programs.iter().map(|folder| format!("{path}/{folder}"));
+        let mut build = go(&["build"], &bin.join(""));
+        build.args(own).args(self.others);
+        run::quiet(&format!("build {path} {version}, once"), &mut build).map(drop)
     }
 }
 

@@ -13,8 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each guest, and what it is built for: std has no names of hosts in WASI preview 1.
-const GUESTS: [(&str, &str); 3] =
-    [("report", "wasm32-wasip1"), ("resolve", "wasm32-wasip2"), ("tool", "wasm32-wasip2")];
+const GUESTS: [(&str, &str); 4] = [
+    ("box", "wasm32-wasip2"),
+    ("report", "wasm32-wasip1"),
+    ("resolve", "wasm32-wasip2"),
+    ("tool", "wasm32-wasip2"),
+];
 
 /// Builds the guests that are older than their sources.
 pub(super) fn build() -> Result<(), Error> {
