@@ -153,8 +153,16 @@ impl<'node> Container<'node> {
     /// If Wait fails.
     #[track_caller]
     pub fn wait(&self) -> u32 {
+        self.try_wait().expect("wait")
+    }
+
+    /// Waits for its exit.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn try_wait(&self) -> Result<u32, Status> {
         let wait = WaitRequest { container_id: self.id.clone(), ..Default::default() };
-        self.client().answer(self.client().tasks().wait(request(wait))).expect("wait").exit_status
+        Ok(self.client().answer(self.client().tasks().wait(request(wait)))?.exit_status)
     }
 
     /// Waits for its exit beside whatever the caller does; the receiver gets the moment the answer came.

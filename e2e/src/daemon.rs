@@ -93,6 +93,11 @@ impl Daemon {
         &self.version
     }
 
+    /// Whether it serves the CRI, once it does.
+    pub(crate) fn has_cri(&self) -> bool {
+        self.cri == Cri::On
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()

@@ -52,7 +52,8 @@ impl<'container, 'node> ExecDraft<'container, 'node> {
     pub(crate) fn new(container: &'container Container<'node>, args: Vec<String>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("exec-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let spec = fs::read(container.bundle().join("config.json")).expect("the container's bundle");
+        // Of a container that is gone meanwhile there is no bundle: then containerd says so.
+        let spec = fs::read(container.bundle().join("config.json")).unwrap_or_else(|_| b"{}".to_vec());
         let spec: Value = serde_json::from_slice(&spec).expect("a spec");
         let mut process = spec["process"].clone();
         process["args"] = json!(args);
@@ -219,8 +220,16 @@ impl Exec<'_, '_> {
     /// If Wait fails.
     #[track_caller]
     pub fn wait(&self) -> u32 {
+        self.try_wait().expect("wait")
+    }
+
+    /// Waits for its exit.
+    ///
+    /// # Errors
+    /// With containerd's answer.
+    pub fn try_wait(&self) -> Result<u32, Status> {
         let wait = WaitRequest { container_id: self.container.id().to_owned(), exec_id: self.id.clone() };
-        self.client().answer(self.client().tasks().wait(request(wait))).expect("wait").exit_status
+        Ok(self.client().answer(self.client().tasks().wait(request(wait)))?.exit_status)
     }
 
     /// Deletes it; gives the exit code.

@@ -8,6 +8,7 @@ use crate::events::Events;
 use crate::image::Image;
 use crate::leaks::{self, COMPILE, Traces};
 use crate::places;
+use crate::wait::until;
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
 use pinnace_oci::build;
 use rustix::process::Signal;
@@ -95,12 +96,6 @@ impl Node {
     #[must_use]
     pub fn draft_pod(&self) -> PodDraft<'_> {
         PodDraft::new(self)
-    }
-
-    /// Whether the CRI answers, which it does some time after containerd does.
-    #[must_use]
-    pub fn serves_pods(&self) -> bool {
-        cri::serves(&self.client)
     }
 
     /// Imports an image for pods, and gives the name by which they know it.
@@ -295,11 +290,13 @@ impl Node {
         meanwhile();
         daemon.start_again(version);
         self.client.reconnect(&daemon.socket());
+        if daemon.has_cri() {
+            until("the CRI to serve again", || cri::serves(&self.client).then_some(()));
+        }
     }
 
     /// Keeps containerd as it is until the guard is dropped: whoever [restarts](Node::restart) it waits. Not to be
     /// asked for by a thread that has it.
-    #[must_use]
     pub fn steady(&self) -> RwLockReadGuard<'_, ()> {
         self.client.steady()
     }

@@ -189,9 +189,13 @@ impl PodContainer<'_, '_> {
     #[must_use]
     #[track_caller]
     pub fn wait(&self) -> i32 {
-        until("the end of a pod's container", || {
-            self.status().status.filter(|status| status.state == EXITED).map(|status| status.exit_code)
-        })
+        until("the end of a pod's container", || self.ended())
+    }
+
+    /// Its exit code, if it has ended.
+    #[must_use]
+    pub fn ended(&self) -> Option<i32> {
+        self.status().status.filter(|status| status.state == EXITED).map(|status| status.exit_code)
     }
 
     /// Runs a command in it, as an exec probe does: its code, and its stdout before its stderr.

@@ -19,6 +19,7 @@ pub struct Pod<'node> {
     pub(super) namespaces: Namespaces,
     handler: &'static str,
     made: Cell<u32>,
+    removed: Cell<bool>,
 }
 
 /// What is left of a container of a pod.
@@ -38,7 +39,7 @@ impl<'node> Pod<'node> {
         namespaces: Namespaces,
         handler: &'static str,
     ) -> Self {
-        Self { node, id, config, namespaces, handler, made: Cell::new(0) }
+        Self { node, id, config, namespaces, handler, made: Cell::new(0), removed: Cell::new(false) }
     }
 
     /// Pulls an image, as a kubelet does for a pod of this handler.
@@ -112,6 +113,19 @@ impl<'node> Pod<'node> {
         call::<_, Empty>(self.client(), "/runtime.v1.RuntimeService/StopPodSandbox", id(&self.id)).map(drop)
     }
 
+    /// Stops it, and removes it with its containers.
+    ///
+    /// # Errors
+    /// With containerd's answer; it is still there then.
+    pub fn remove(&self) -> Result<(), Status> {
+        let stopped = self.stop();
+        let remove = "/runtime.v1.RuntimeService/RemovePodSandbox";
+        let removed = call::<_, Empty>(self.client(), remove, id(&self.id));
+        stopped.and(removed.map(drop))?;
+        self.removed.set(true);
+        Ok(())
+    }
+
     fn status(&self) -> PodIs {
         let ask = AskAll { id: self.id.clone(), verbose: true };
         call(self.client(), "/runtime.v1.RuntimeService/PodSandboxStatus", ask).expect("a pod's status")
@@ -135,11 +149,12 @@ impl<'node> Pod<'node> {
 
 impl Drop for Pod<'_> {
     fn drop(&mut self) {
-        let stopped = self.stop();
-        let remove = "/runtime.v1.RuntimeService/RemovePodSandbox";
-        let removed = call::<_, Empty>(self.client(), remove, id(&self.id));
+        if self.removed.get() {
+            return;
+        }
+        let removed = self.remove();
         if !std::thread::panicking() {
-            stopped.and(removed.map(drop)).expect("the end of a pod");
+            removed.expect("the end of a pod");
             let socket = leaks::socket_in(&self.node.socket(), NAMESPACE, &self.id);
             until("the pod's server to be gone", || (!socket.exists()).then_some(()));
         }
