@@ -1,5 +1,6 @@
 //! Streams that a process has as they are.
 
+use super::fifo::Reader;
 use super::target::Target;
 use super::{Logger, Owner, Request, StdioError, fifo};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -15,7 +16,7 @@ pub(super) struct Ends {
     /// A writer of the input.
     pub(super) stdin_writer: Option<OwnedFd>,
     /// Readers of the output.
-    pub(super) readers: [Option<OwnedFd>; 2],
+    pub(super) readers: [Option<Reader>; 2],
     /// Who takes the output.
     pub(super) logger: Option<Logger>,
 }
@@ -50,7 +51,7 @@ pub(super) fn open(request: &Request, owner: Owner<'_>) -> Result<Ends, StdioErr
 }
 
 /// The guest's output, and the server's own reader of it.
-fn output(target: Target) -> Result<(OwnedFd, Option<OwnedFd>), StdioError> {
+fn output(target: Target) -> Result<(OwnedFd, Option<Reader>), StdioError> {
     match target {
         Target::Null => Ok((null()?, None)),
         Target::Fifo(path) => {

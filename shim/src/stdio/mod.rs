@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The guest's own ends block, so a slow reader slows the guest down and never gives it EAGAIN. Opening
-//! blocks never: the server's end comes first, and then the other side has its peer.
+//! blocks never. Before the process is made its client is awaited ([`Stdio::ready`]): of a guest that ends before that
+//! has opened the FIFOs nothing would be heard.
 //!
 //! With a terminal the same streams end here, and the server copies between them and the terminal: see [`terminal`].
 //! It is made here ([`Stdio::open`]), or by an OCI runtime that sends it ([`Stdio::expect`], [`ConsoleSocket`],
@@ -40,10 +41,11 @@ pub use logger::Owner;
 pub use tail::Tail;
 
 use direct::Ends;
+use fifo::Reader;
 use logger::Logger;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use terminal::{Streams, Terminal};
+use terminal::{Beside, Streams, Terminal};
 
 /// The streams as containerd asks for them: paths or URIs, empty for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct Stdio {
     child: Option<[OwnedFd; 3]>,
     /// Keeps the guest's input from ending.
     stdin_writer: Option<OwnedFd>,
+    /// Keep FIFOs of the output from breaking.
+    readers: [Option<Reader>; 2],
     /// What stands between the guest's output and its end.
     way: Way,
     /// Takes the guest's output.
@@ -74,8 +78,8 @@ pub struct Stdio {
 /// How the output goes.
 #[derive(Debug)]
 enum Way {
-    /// By itself. These keep FIFOs from breaking.
-    Direct { _readers: [Option<OwnedFd>; 2] },
+    /// By itself.
+    Direct,
     /// Through a terminal that is still to come.
     Expected(Streams),
     /// Through a terminal.
@@ -105,11 +109,12 @@ impl Stdio {
     /// As for [`Stdio::open`].
     pub fn expect(request: &Request, owner: Owner<'_>) -> Result<Self, StdioError> {
         if request.terminal {
-            let (streams, stdin_writer, logger) = terminal::streams(request, owner)?;
-            return Ok(Self { child: None, stdin_writer, way: Way::Expected(streams), logger });
+            let (streams, Beside { stdin_writer, reader, logger }) = terminal::streams(request, owner)?;
+            let (way, readers) = (Way::Expected(streams), [reader, None]);
+            return Ok(Self { child: None, stdin_writer, readers, way, logger });
         }
         let Ends { child, stdin_writer, readers, logger } = direct::open(request, owner)?;
-        Ok(Self { child: Some(child), stdin_writer, way: Way::Direct { _readers: readers }, logger })
+        Ok(Self { child: Some(child), stdin_writer, readers, way: Way::Direct, logger })
     }
 
     /// Begins to copy between the streams and the terminal with this master.
@@ -123,11 +128,15 @@ impl Stdio {
         Ok(())
     }
 
-    /// Waits until the logger, if there is one, takes the output.
+    /// Waits until somebody takes the output: the logger, if there is one, or the client, which may still be about to
+    /// open its FIFOs.
     ///
     /// # Errors
-    /// When it dies before, or takes too long.
+    /// When a logger dies before, or takes too long.
     pub async fn ready(&mut self) -> Result<(), StdioError> {
+        for reader in self.readers.iter_mut().flatten() {
+            reader.ready().await?;
+        }
         match &mut self.logger {
             Some(logger) => logger.ready(logger::READY).await,
             None => Ok(()),
@@ -156,7 +165,7 @@ impl Stdio {
     pub fn resize(&self, width: u16, height: u16) -> io::Result<()> {
         match &self.way {
             Way::Terminal(terminal) => terminal.resize(width, height),
-            Way::Direct { .. } | Way::Expected(_) => Ok(()),
+            Way::Direct | Way::Expected(_) => Ok(()),
         }
     }
 
@@ -169,8 +178,8 @@ impl Stdio {
     #[must_use]
     pub fn finish(self) -> Tail {
         let terminal = match self.way {
-            Way::Terminal(terminal) => Some(terminal.drain()),
-            Way::Direct { .. } | Way::Expected(_) => None,
+            Way::Terminal(terminal) => Some((terminal.drain(), self.readers)),
+            Way::Direct | Way::Expected(_) => None,
         };
         Tail::new(terminal, self.logger)
     }

@@ -6,6 +6,7 @@
 //!
 //! It runs by itself. A client that reads gets everything and then the end of the output; only then it calls Delete.
 
+use super::fifo::Reader;
 use super::logger::Logger;
 use super::terminal::Copying;
 use std::time::Duration;
@@ -18,12 +19,13 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The last output. Dropped, it is lost and a logger is killed; [`Tail::stop`] is the gentle way.
 #[derive(Debug)]
 pub struct Tail {
-    terminal: Option<Copying>,
+    /// With what keeps the FIFO that it is shown in from breaking.
+    terminal: Option<(Copying, [Option<Reader>; 2])>,
     logger: Option<Logger>,
 }
 
 impl Tail {
-    pub(super) fn new(terminal: Option<Copying>, logger: Option<Logger>) -> Self {
+    pub(super) fn new(terminal: Option<(Copying, [Option<Reader>; 2])>, logger: Option<Logger>) -> Self {
         Self { terminal, logger }
     }
 
@@ -35,13 +37,13 @@ impl Tail {
         match (self.terminal, self.logger) {
             (None, None) => drop(going),
             (None, Some(logger)) => return logger.stop(),
-            (Some(mut terminal), logger) => {
+            (Some((mut terminal, readers)), logger) => {
                 tokio::spawn(async move {
                     if timeout(DRAIN, terminal.over()).await.is_err() {
                         log::warn!("nobody reads what a terminal shows: its last output is lost");
                     }
                     // The logger sees the end of its input.
-                    drop(terminal);
+                    drop((terminal, readers));
                     if let Some(logger) = logger {
                         // Its other end says nothing, it only goes away.
                         drop(logger.stop().await);

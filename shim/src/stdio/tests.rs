@@ -55,12 +55,12 @@ fn opening_waits_for_nobody_and_the_guests_ends_block() {
 #[test]
 fn output_written_before_anybody_reads_is_not_lost() {
     let (_directory, request) = fifos();
+    let mut first = client_reader(&request.stdout);
     let mut stdio = Stdio::open(&request, OWNER).expect("opens");
     let mut out = guest(&stdio, 1);
     stdio.release_child_ends();
     out.write_all(b"early").expect("writes");
     // containerd reads, restarts, reads again.
-    let mut first = client_reader(&request.stdout);
     let mut bytes = [0; 5];
     first.read_exact(&mut bytes).expect("reads");
     drop(first);
@@ -73,14 +73,44 @@ fn output_written_before_anybody_reads_is_not_lost() {
     assert_eq!(second.read(&mut bytes).expect("the end"), 0);
 }
 
+#[tokio::test]
+async fn a_client_that_opens_late_is_awaited_and_hears_everything() {
+    let (_directory, request) = fifos();
+    let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+    // As containerd's clients open: waiting for somebody who writes.
+    let late = |path: &str| {
+        let path = path.to_owned();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            std::fs::read_to_string(path).expect("reads")
+        })
+    };
+    let (out, err) = (late(&request.stdout), late(&request.stderr));
+    stdio.ready().await.expect("ready");
+    // A guest that has ended before anybody else does anything.
+    guest(&stdio, 1).write_all(b"out").expect("writes");
+    guest(&stdio, 2).write_all(b"err").expect("writes");
+    stdio.release_child_ends();
+    drop(stdio.finish());
+    assert_eq!((out.join().expect("no panic"), err.join().expect("no panic")), ("out".into(), "err".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_comes_is_as_one_that_has_gone() {
+    let (_directory, request) = fifos();
+    let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+    stdio.ready().await.expect("ready");
+    guest(&stdio, 1).write_all(b"nobody reads it").expect("no SIGPIPE");
+}
+
 #[test]
 fn a_slow_reader_slows_the_guest_down() {
     let (_directory, request) = fifos();
+    let mut reader = client_reader(&request.stdout);
     let stdio = Stdio::open(&request, OWNER).expect("opens");
     let mut out = guest(&stdio, 1);
     let length = 1 << 20;
     let writer = std::thread::spawn(move || out.write_all(&vec![b'x'; length]));
-    let mut reader = client_reader(&request.stdout);
     let (mut total, mut bytes) = (0, vec![0; 5000]);
     while total < length {
         match reader.read(&mut bytes) {

@@ -26,7 +26,7 @@ mod sink;
 mod streams;
 
 pub(super) use pair::{ends, open};
-pub(super) use streams::{Streams, streams};
+pub(super) use streams::{Beside, Streams, streams};
 
 use super::StdioError;
 use master::Master;

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::net::unix::pipe;
 use tokio::task::spawn_blocking;
@@ -13,13 +12,8 @@ pub(super) enum Sink {
     /// Nowhere.
     #[default]
     Null,
-    /// A FIFO, of which we hold the reading end too, or a logger's pipe.
-    Pipe {
-        /// The end we write to.
-        writer: pipe::Sender,
-        /// What keeps a FIFO from breaking while nobody else reads it.
-        _reader: Option<OwnedFd>,
-    },
+    /// A FIFO, of which the server holds the reading end too, or a logger's pipe.
+    Pipe(pipe::Sender),
     /// The end of a file. A disk may take its time, so a thread writes.
     File(Arc<File>),
 }
@@ -29,7 +23,7 @@ impl Sink {
     pub(super) async fn write(&mut self, chunk: Vec<u8>) {
         let written = match self {
             Self::Null => Ok(()),
-            Self::Pipe { writer, .. } => all(writer, &chunk).await,
+            Self::Pipe(writer) => all(writer, &chunk).await,
             Self::File(file) => {
                 let file = Arc::clone(file);
                 let writing = spawn_blocking(move || file.as_ref().write_all(&chunk));

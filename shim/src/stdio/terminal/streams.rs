@@ -1,5 +1,6 @@
 //! The streams of a process with a terminal: they end in the server.
 
+use super::super::fifo::Reader;
 use super::super::target::Target;
 use super::super::{Logger, Owner, Request, StdioError, direct, fifo};
 use super::sink::Sink;
@@ -17,12 +18,22 @@ pub(in super::super) struct Streams {
     pub(super) output: Sink,
 }
 
-/// Opens them: with what keeps the input from ending, and the logger. An address for the error output is not looked
+/// What there is beside them.
+pub(in super::super) struct Beside {
+    /// Keeps the input from ending.
+    pub(in super::super) stdin_writer: Option<OwnedFd>,
+    /// Keeps the output's FIFO from breaking.
+    pub(in super::super) reader: Option<Reader>,
+    /// Takes the output.
+    pub(in super::super) logger: Option<Logger>,
+}
+
+/// Opens them. An address for the error output is not looked
 /// at: there is one screen.
 pub(in super::super) fn streams(
     request: &Request,
     owner: Owner<'_>,
-) -> Result<(Streams, Option<OwnedFd>, Option<Logger>), StdioError> {
+) -> Result<(Streams, Beside), StdioError> {
     let (input, stdin_writer) = match Target::input(&request.stdin)? {
         Some(path) => {
             let (reader, writer) = fifo::input(&path)?;
@@ -31,17 +42,17 @@ pub(in super::super) fn streams(
         None => (None, None),
     };
     let sender = |writer| pipe::Sender::from_owned_fd(writer).map_err(StdioError::Watch);
-    let (output, logger) = match Target::parse(&request.stdout)? {
-        Target::Null => (Sink::Null, None),
+    let (output, reader, logger) = match Target::parse(&request.stdout)? {
+        Target::Null => (Sink::Null, None, None),
         Target::Fifo(path) => {
             let (writer, reader) = fifo::output(&path)?;
-            (Sink::Pipe { writer: sender(writer)?, _reader: Some(reader) }, None)
+            (Sink::Pipe(sender(writer)?), Some(reader), None)
         }
-        Target::File(path) => (Sink::File(Arc::new(File::from(direct::append(&path)?))), None),
+        Target::File(path) => (Sink::File(Arc::new(File::from(direct::append(&path)?))), None, None),
         Target::Logger(program) => {
             let (logger, [stdout, _stderr]) = Logger::start(program, owner)?;
-            (Sink::Pipe { writer: sender(stdout)?, _reader: None }, Some(logger))
+            (Sink::Pipe(sender(stdout)?), None, Some(logger))
         }
     };
-    Ok((Streams { input, output }, stdin_writer, logger))
+    Ok((Streams { input, output }, Beside { stdin_writer, reader, logger }))
 }

@@ -1,6 +1,6 @@
 //! Terminals between fake FIFOs: the process and the client are threads, and block as theirs do.
 
-use super::super::{Owner, Request, Stdio};
+use super::super::{Owner, Request, Stdio, StdioError};
 use crate::process::Process;
 use pinnace_spawn::{Birth, Join, Namespaces};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
@@ -37,6 +37,12 @@ fn fifos() -> (TempDir, Request) {
     };
     let request = Request { stdin: path("in"), stdout: path("out"), stderr: String::new(), terminal: true };
     (directory, request)
+}
+
+/// Streams whose client came in time, and may have gone again.
+fn opened(request: &Request, open: fn(&Request, Owner<'static>) -> Result<Stdio, StdioError>) -> Stdio {
+    let _client = request.stdout.starts_with('/').then(|| reader(&request.stdout));
+    open(request, OWNER).expect("opens")
 }
 
 /// The process' side.
@@ -107,7 +113,7 @@ fn flood(length: usize) -> Vec<u8> {
 fn what_is_typed_is_echoed_and_read_by_lines() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut slave = slave(&mut stdio);
         let (mut keyboard, screen) = (writer(&request.stdin), reader(&request.stdout));
         keyboard.write_all(b"ahx\x7foy\n").expect("types");
@@ -127,7 +133,7 @@ fn the_end_of_the_input_is_its_key() {
     for (typed, lines) in [("", &[""][..]), ("line\n", &["line\n", ""]), ("part", &["part", ""])] {
         let (_directory, request) = fifos();
         block_on(async {
-            let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+            let mut stdio = opened(&request, Stdio::open);
             let slave = slave(&mut stdio);
             let mut keyboard = writer(&request.stdin);
             keyboard.write_all(typed.as_bytes()).expect("types");
@@ -144,7 +150,7 @@ fn the_end_of_the_input_is_its_key() {
 fn a_client_that_goes_and_comes_finds_everything() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut slave = slave(&mut stdio);
         slave.write_all(b"early").expect("writes");
         for said in ["first", "again", "later"] {
@@ -168,7 +174,7 @@ fn a_flood_arrives_whole_and_what_reads_slowly_holds_up_nobody() {
     let (_directory, request) = fifos();
     let expected = flood(8 << 20);
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut slave = slave(&mut stdio);
         plain(&slave);
         let flood = expected.clone();
@@ -203,7 +209,7 @@ fn a_paste_that_is_longer_than_any_buffer_arrives_whole() {
     let (_directory, request) = fifos();
     let text: String = (0..40_000).map(|number| format!("line {number} of a long paste\n")).collect();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let slave = slave(&mut stdio);
         let mut modes = tcgetattr(&slave).expect("modes");
         modes.local_modes.remove(rustix::termios::LocalModes::ECHO);
@@ -223,7 +229,7 @@ fn a_paste_that_is_longer_than_any_buffer_arrives_whole() {
 fn a_process_in_the_background_holds_up_nobody() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut slave = slave(&mut stdio);
         slave.write_all(b"last words\n").expect("writes");
         let screen = reader(&request.stdout);
@@ -233,7 +239,7 @@ fn a_process_in_the_background_holds_up_nobody() {
         assert!(begin.elapsed() < PROMPT, "{:?}", begin.elapsed());
         timeout(PROMPT, tail.stop()).await.expect("in time").expect_err("closed");
         // One that never stops writing neither.
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut background = self::slave(&mut stdio);
         let flooding = spawn_blocking(move || while background.write_all(&[b'y'; 512]).is_ok() {});
         let screen = reader(&request.stdout);
@@ -248,7 +254,7 @@ fn a_process_in_the_background_holds_up_nobody() {
 fn who_never_reads_is_waited_for_only_by_delete_and_not_for_long() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let slave = slave(&mut stdio);
         let mut writing = slave.try_clone().expect("a copy");
         plain(&slave);
@@ -272,7 +278,7 @@ fn who_never_reads_is_waited_for_only_by_delete_and_not_for_long() {
 fn its_size_is_the_clients() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let slave = slave(&mut stdio);
         stdio.resize(132, 43).expect("resized");
         let size = tcgetwinsize(&slave).expect("a size");
@@ -311,7 +317,7 @@ fn a_process_learns_of_a_new_size_and_of_its_keys() {
     ] {
         let (_directory, request) = fifos();
         block_on(async {
-            let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+            let mut stdio = opened(&request, Stdio::open);
             let (mut keyboard, screen) = (writer(&request.stdin), reader(&request.stdout));
             let process = shell(&mut stdio, script);
             assert_eq!(next(&screen, 7).await, "ready\r\n");
@@ -337,7 +343,7 @@ fn the_last_words_of_a_process_are_never_lost() {
     for _ in 0..20 {
         let (_directory, request) = fifos();
         block_on(async {
-            let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+            let mut stdio = opened(&request, Stdio::open);
             let screen = reader(&request.stdout);
             let process = shell(&mut stdio, script);
             assert_eq!(timeout(PROMPT, process.ended()).await.expect("in time"), 0);
@@ -351,7 +357,7 @@ fn the_last_words_of_a_process_are_never_lost() {
 fn a_terminal_outlives_a_process_that_closes_its_own_for_a_time() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let first = slave(&mut stdio);
         let path = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&first)));
         drop(first);
@@ -366,7 +372,7 @@ fn a_terminal_outlives_a_process_that_closes_its_own_for_a_time() {
 fn nothing_is_asked_for_but_a_terminal() {
     block_on(async {
         let request = Request { terminal: true, ..Request::default() };
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut slave = slave(&mut stdio);
         let mode = slave.metadata().expect("metadata").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "nobody else of the host may write to it");
@@ -393,7 +399,7 @@ fn a_file_and_a_logger_get_what_it_shows() {
         let request = Request { stdout: address, terminal: true, ..Request::default() };
         let flood = expected.clone();
         block_on(async {
-            let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+            let mut stdio = opened(&request, Stdio::open);
             stdio.ready().await.expect("ready");
             let mut slave = slave(&mut stdio);
             plain(&slave);
@@ -409,7 +415,7 @@ fn the_death_of_a_logger_does_not_stop_the_process() {
     block_on(async {
         let request =
             Request { stdout: "binary:///bin/true".to_owned(), terminal: true, ..Request::default() };
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         stdio.ready().await.expect("ready");
         let mut slave = slave(&mut stdio);
         blocking(move || slave.write_all(&[b'x'; 1 << 20])).await.expect("writes");
@@ -421,7 +427,7 @@ fn the_death_of_a_logger_does_not_stop_the_process() {
 fn dropping_hangs_up() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let mut slave = slave(&mut stdio);
         let screen = reader(&request.stdout);
         drop(stdio);
@@ -435,7 +441,7 @@ fn dropping_hangs_up() {
 fn a_terminal_from_elsewhere_is_as_good() {
     let (_directory, request) = fifos();
     block_on(async {
-        let mut stdio = Stdio::expect(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::expect);
         stdio.resize(10, 10).expect("nothing to resize yet");
         for fd in stdio.child_fds() {
             assert!(!isatty(fd));
@@ -450,7 +456,7 @@ fn a_terminal_from_elsewhere_is_as_good() {
         assert_eq!(rest(screen).await, b"from there\r\n");
         timeout(PROMPT, tail.stop()).await.expect("in time").expect_err("closed");
         // Something else is refused.
-        let mut stdio = Stdio::expect(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::expect);
         let null = File::open("/dev/null").expect("null");
         stdio.adopt(null.into()).expect_err("no terminal");
     });
@@ -461,7 +467,7 @@ fn an_input_that_nobody_gives_is_none() {
     let (_directory, request) = fifos();
     block_on(async {
         let request = Request { stdin: String::new(), ..request };
-        let mut stdio = Stdio::open(&request, OWNER).expect("opens");
+        let mut stdio = opened(&request, Stdio::open);
         let slave = slave(&mut stdio);
         stdio.close_stdin();
         let flags = fcntl_getfl(&slave).expect("flags");
