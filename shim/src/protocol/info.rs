@@ -40,7 +40,7 @@ fn features() -> serde_json::Value {
     serde_json::json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.2.0",
-        "mountOptions": ["bind", "idmap", "noatime", "nosymfollow", "rbind", "relatime", "ridmap", "ro"],
+        "mountOptions": ["bind", "idmap", "noatime", "nosymfollow", "rbind", "relatime", "ridmap", "ro", "rro"],
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
             "mountExtensions": { "idmap": { "enabled": true } }
@@ -84,6 +84,8 @@ mod tests {
             assert_eq!(features.type_url, FEATURES_TYPE);
             let features: serde_json::Value = serde_json::from_slice(&features.value).expect("JSON");
             assert_eq!(features["linux"]["mountExtensions"]["idmap"]["enabled"], true);
+            // The CRI looks for it before it lets a pod have recursive read-only mounts.
+            assert!(features["mountOptions"].as_array().expect("options").contains(&"rro".into()));
         }
     }
 

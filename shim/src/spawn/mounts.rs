@@ -198,7 +198,9 @@ fn place(index: usize, mount: &SpecMount, users: Option<&Users>) -> Result<Optio
     };
     let flags =
         MountFlags { no_atime: has("noatime"), relatime: has("relatime"), no_symfollow: has("nosymfollow") };
-    Ok(Some(Placed { mount: Mount { destination, kind, read_only: has("ro"), flags }, directory, ids }))
+    // What is mounted below a source is as its bind is: for a guest, `ro` is as good as `rro`.
+    let read_only = has("ro") || has("rro");
+    Ok(Some(Placed { mount: Mount { destination, kind, read_only, flags }, directory, ids }))
 }
 
 /// How the owners of a mount's files are mapped: by its own maps, else by the container's if an option asks for it.
@@ -307,9 +309,11 @@ mod tests {
     fn binds_keep_their_rights_and_kind() {
         let placed = of(serde_json::json!([
             {"destination": "/data", "type": "bind", "source": "/tmp", "options": ["rbind", "rprivate", "ro"]},
-            {"destination": "/etc/hosts", "type": "bind", "source": "/etc/hosts", "options": ["bind"]}
+            {"destination": "/etc/hosts", "type": "bind", "source": "/etc/hosts", "options": ["bind"]},
+            {"destination": "/all", "type": "bind", "source": "/tmp", "options": ["rbind", "rro"]}
         ]))
         .expect("fine");
+        assert!(placed[2].mount.read_only);
         assert!(placed[0].directory && placed[0].mount.read_only);
         assert!(matches!(&placed[0].mount.kind, MountKind::Bind { recursive: true, .. }));
         assert!(!placed[1].directory && !placed[1].mount.read_only);
