@@ -83,6 +83,17 @@ impl Node {
         node
     }
 
+    /// The same with a network that the machine reaches.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn with_reachable_pods() -> Self {
+        let mut node = Self::with_cri();
+        node.network = Some(Network::reachable(&node.client, node.dir(), node.name()));
+        node
+    }
+
     /// Runs a pod in the host's network; the node is [one with a CRI](Node::with_cri).
     ///
     /// # Panics

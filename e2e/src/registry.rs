@@ -46,12 +46,34 @@ impl Registry {
     /// If there is no port for it.
     #[must_use]
     pub fn start(node: &Node) -> Self {
+        let registry = Self::listen();
+        let address = registry.address;
+        let server = format!("server = \"http://{address}\"\n");
+        registry.known_as(node, &address.to_string(), &server);
+        registry
+    }
+
+    /// Starts one that this node's CRI asks in the place of every other.
+    ///
+    /// # Panics
+    /// If there is no port for it.
+    #[must_use]
+    pub fn instead_of_all(node: &Node) -> Self {
+        let registry = Self::listen();
+        registry.known_as(node, "_default", "");
+        registry
+    }
+
+    fn known_as(&self, node: &Node, host: &str, server: &str) {
+        let hosts = node.dir().join("certs.d").join(host);
+        fs::create_dir_all(&hosts).expect("a directory for a registry's configuration");
+        let text = format!("{server}[host.\"http://{}\"]\n", self.address);
+        fs::write(hosts.join("hosts.toml"), text).expect("a registry's configuration");
+    }
+
+    fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
         let address = listener.local_addr().expect("the address of a listener");
-        let hosts = node.dir().join("certs.d").join(address.to_string());
-        fs::create_dir_all(&hosts).expect("a directory for a registry's configuration");
-        let server = format!("server = \"http://{address}\"\n[host.\"http://{address}\"]\n");
-        fs::write(hosts.join("hosts.toml"), server).expect("a registry's configuration");
 
         let store = Arc::<Mutex<Store>>::default();
         let ending = Arc::<AtomicBool>::default();

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod critest;
 mod demo;
 mod error;
 mod hook;
@@ -46,6 +47,8 @@ enum Command {
     Test(test::Options),
     /// Everything there is: matrices whole, and what takes minutes
     TestFull,
+    /// Kubernetes' own tests of a runtime, with runc and with Pinnace
+    Critest(critest::Options),
     /// Tests on machines with other cgroups, v2 only and those of systemd, in qemu
     TestCgroup2(machine::Tests),
     /// A shell, or any command, on one of these machines
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Test(options) => test::test(&options),
         Command::TestFull => test::full(),
+        Command::Critest(options) => critest::critest(&options),
         Command::TestCgroup2(options) => machine::test(&options),
         Command::Machine(options) => machine::command(&options),
         Command::Measure(options) => measure::measure(&options),

@@ -27,6 +27,9 @@ use std::process::Command;
 /// Test targets of `e2e` that need several versions at once.
 const ONCE: [&str; 1] = ["upgrade"];
 
+/// Those that take long: on the newest version only, and on each when matrices run whole.
+const LONG: [&str; 1] = ["critest"];
+
 /// The one that needs a machine booted with systemd, which `cargo xtask test-cgroup2` boots.
 const ELSEWHERE: &str = "systemd";
 
@@ -118,20 +121,25 @@ fn on_containerd(options: &Options, brought: &Tools) -> Result<(), Error> {
         });
     }
     let (once, each): (Vec<_>, Vec<_>) =
-        targets()?.into_iter().partition(|target| ONCE.contains(&target.as_str()));
+        targets()?.into_iter().partition(|target| once(target, options.full));
     for version in versions {
         say(format!("tests on containerd {version}"));
         run::loud(&mut e2e(version, options, &each))?;
     }
     // Without a version named, and with all of them here.
     if options.containerd.is_none() && brought.left_out.is_empty() {
-        say("tests that change from one containerd to another, and the harness' own");
+        say("tests that run once, and the harness' own");
         run::loud(e2e(&demo::newest(brought)?, options, &once).args(["--lib", "--bins"]))?;
     }
     for line in &brought.left_out {
         say(format!("left out: {line}"));
     }
     Ok(())
+}
+
+/// Whether a test target runs on one version only.
+fn once(target: &str, full: bool) -> bool {
+    ONCE.contains(&target) || LONG.contains(&target) && !full
 }
 
 fn e2e(version: &str, options: &Options, targets: &[String]) -> Command {

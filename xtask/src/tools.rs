@@ -7,6 +7,7 @@
 pub(crate) mod apt;
 mod containerd;
 mod critools;
+mod firewall;
 mod go;
 mod guest;
 
@@ -66,6 +67,7 @@ pub(crate) fn bring_all() -> Result<Tools, Error> {
         ("critest and crictl", critools::bring()),
         ("bash", helper("bash-static", "bash-static")),
         ("busybox with its libraries", shell()),
+        ("iptables", firewall::bring()),
     ];
     for (name, brought) in more {
         if let Err(reason) = brought {

@@ -1,6 +1,7 @@
 //! A network for pods: a bridge of the node's own, which nothing of the machine is attached to.
 //!
-//! The plugins are the usual ones, as a package brings them; pods reach each other, not the world.
+//! The plugins are the usual ones, as a package brings them; pods reach each other, not the world. In a reachable
+//! network the machine reaches them, too, by their addresses and by ports of its own.
 
 use super::call;
 use super::messages::{Empty, NodeIs};
@@ -31,15 +32,25 @@ pub(crate) struct Network {
 impl Network {
     /// Describes the network to the CRI and waits until it says that pods have one.
     pub(crate) fn start(client: &Client, dir: &Path, name: &str) -> Self {
+        Self::with(client, dir, name, "", "")
+    }
+
+    /// The same with an address of the machine's own in it.
+    pub(crate) fn reachable(client: &Client, dir: &Path, name: &str) -> Self {
+        let ports = r#", {"type": "portmap", "capabilities": {"portMappings": true}}"#;
+        Self::with(client, dir, name, r#""isGateway": true, "ipMasq": false,"#, ports)
+    }
+
+    fn with(client: &Client, dir: &Path, name: &str, bridge: &str, more: &str) -> Self {
         let addresses = dir.join("addresses");
         // Nodes side by side have bridges of their own, which are not connected: their addresses may be the same.
         let subnet = name.bytes().fold(7_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
         let configuration = format!(
             r#"{{"cniVersion": "0.4.0", "name": "{name}", "plugins": [{{
-                "type": "bridge", "bridge": "{name}", "ipam": {{
+                "type": "bridge", "bridge": "{name}", {bridge} "ipam": {{
                     "type": "host-local", "dataDir": "{}", "ranges": [[{{"subnet": "172.29.{subnet}.0/24"}}]]
                 }}
-            }}]}}"#,
+            }}{more}]}}"#,
             addresses.display(),
         );
         fs::create_dir_all(dir.join("cni")).expect("a directory for networks");

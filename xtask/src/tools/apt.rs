@@ -120,6 +120,18 @@ pub(crate) fn closure(
     place(&prefix, home)
 }
 
+/// The loader among the libraries of a [`closure`], by which a program runs that was not made for this machine's.
+pub(super) fn loader(dir: &Path) -> Result<PathBuf, Error> {
+    let entries = fs::read_dir(dir).map_err(Error::file("read", dir))?;
+    let mut files = entries.flatten().map(|entry| entry.path());
+    let named =
+        |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"));
+    files.find(|file| named(file)).ok_or_else(|| Error::Missing {
+        what: format!("a loader in {}", dir.display()),
+        remedy: "remove it and try again".to_owned(),
+    })
+}
+
 /// The package lists of one suite, apart from the machine's own.
 struct Lists {
     state: TempDir,

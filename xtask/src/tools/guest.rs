@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::paths;
 use crate::run::{self, say};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// Each guest, and what it is built for: std has no names of hosts in WASI preview 1.
@@ -62,7 +62,7 @@ fn debian(libraries: &Path, target: &str) -> Result<Command, Error> {
     let prefix = apt::closure("rust-wasm32", "forky", &packages, &without)?;
     let arch = std::env::consts::ARCH;
     let lib = prefix.join(format!("usr/lib/{arch}-linux-gnu"));
-    let loader = loader(&lib)?;
+    let loader = apt::loader(&lib)?;
     let linkers = libraries.join(format!("{arch}-unknown-linux-gnu/bin"));
     let linker = if target.ends_with("p2") { "wasm-component-ld" } else { "rust-lld" };
     let mut rustc = run::program(loader);
@@ -74,15 +74,4 @@ fn debian(libraries: &Path, target: &str) -> Result<Command, Error> {
     let path = std::iter::once(linkers.clone()).chain(std::env::split_paths(&path));
     rustc.env("PATH", std::env::join_paths(path).unwrap_or_default());
     Ok(rustc)
-}
-
-fn loader(dir: &Path) -> Result<PathBuf, Error> {
-    let entries = fs::read_dir(dir).map_err(Error::file("read", dir))?;
-    let mut files = entries.flatten().map(|entry| entry.path());
-    let named =
-        |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"));
-    files.find(|file| named(file)).ok_or_else(|| Error::Missing {
-        what: format!("a loader in {}", dir.display()),
-        remedy: "remove it and try again, or add the target by rustup".to_owned(),
-    })
 }
