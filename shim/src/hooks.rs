@@ -1,18 +1,20 @@
 //! OCI hooks of a container without an OCI runtime: programs of the host's, named in `config.json` by its tools.
 //!
 //! ```text
-//!   Create: engine ready ─ prestart, createRuntime ─▶ answer       one that fails: nothing is left of the container
+//!   Create: files mounted, not entered ─ prestart, createRuntime, createContainer   one fails: nothing is left of it
 //!   Start:  guest entered ─ poststart ─────────────▶ answer        one that fails: the container is killed
 //!   Delete: all is removed ─ poststop ─────────────▶ answer        one that fails: logged, the next one runs
 //! ```
 //!
 //! Each gets the container's state as JSON on its stdin (runtime-spec, State) and runs in the host's namespaces, one
-//! after the other. `createContainer` and `startContainer` run inside of the container: a Wasm container has no place for a
-//! native program, so they are refused. They end with this server, and at their time limit.
+//! after the other; they end with this server, and at their time limit. `createContainer` alone runs in the container's
+//! namespaces, so its process runs them (`runtimes/sandbox`). `startContainer` would be a program of the container's own
+//! files: native code of an image never runs in a Wasm container, so it is refused.
 
 use crate::process::launch::launch;
 use oci_spec::runtime::{ContainerState, Hook, Hooks, Spec, StateBuilder};
 use pinnace_spawn::sealed;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
@@ -24,14 +26,21 @@ use tokio::time::timeout;
 /// A hook that did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// One that would run inside of the container.
+    /// One that is a program of the container's files.
     #[error(
-        "{kind} hook {}: no native program runs inside of a Wasm container: make it a createRuntime hook, or remove it",
+        "startContainer hook {}: no native program of its own files runs in a Wasm container: make it a createContainer hook, or remove it",
         path.display()
     )]
     Inside {
-        /// Its kind.
-        kind: &'static str,
+        /// The program.
+        path: PathBuf,
+    },
+    /// One for files that a pod's own container does not have.
+    #[error(
+        "createContainer hook {}: a pod's own container has no files for it: make it a createRuntime hook, or remove it",
+        path.display()
+    )]
+    Pod {
         /// The program.
         path: PathBuf,
     },
@@ -92,21 +101,49 @@ pub struct Hooked {
     hooks: Hooks,
     id: String,
     bundle: PathBuf,
+    annotations: HashMap<String, String>,
 }
 
 impl Hooked {
     /// The hooks of a spec; none if it has none.
     ///
     /// # Errors
-    /// When one of them would run inside of the container.
+    /// When one of them is a program of the container's files.
     pub fn of(spec: &Spec, id: &str, bundle: &Path) -> Result<Option<Self>, HookError> {
         let Some(hooks) = spec.hooks() else { return Ok(None) };
-        let inside =
-            [("createContainer", hooks.create_container()), ("startContainer", hooks.start_container())];
-        match inside.into_iter().find_map(|(kind, list)| Some((kind, list.as_ref()?.first()?))) {
-            Some((kind, hook)) => Err(HookError::Inside { kind, path: hook.path().clone() }),
-            None => Ok(Some(Self { hooks: hooks.clone(), id: id.to_owned(), bundle: bundle.to_owned() })),
+        if let Some(hook) = hooks.start_container().iter().flatten().next() {
+            return Err(HookError::Inside { path: hook.path().clone() });
         }
+        let annotations = spec.annotations().clone().unwrap_or_default();
+        Ok(Some(Self { hooks: hooks.clone(), id: id.to_owned(), bundle: bundle.to_owned(), annotations }))
+    }
+
+    /// As [`Self::of`], for a pod's own container.
+    ///
+    /// # Errors
+    /// When one of them works on a container's files, too.
+    pub fn of_pod(spec: &Spec, id: &str, bundle: &Path) -> Result<Option<Self>, HookError> {
+        let hooked = Self::of(spec, id, bundle)?;
+        let inner = hooked.as_ref().and_then(|hooked| hooked.hooks.create_container().as_ref()?.first());
+        match inner {
+            Some(hook) => Err(HookError::Pod { path: hook.path().clone() }),
+            None => Ok(hooked),
+        }
+    }
+
+    /// What the container's process has to do in the moment of Create; nothing if there are no hooks for it. `root` is
+    /// where they look for the container's root.
+    ///
+    /// # Errors
+    /// When the state cannot be written down.
+    pub fn to_plan(&self, root: &Path) -> Result<Option<pinnace_plan::Hooks>, HookError> {
+        let inner = self.hooks.create_container().as_deref().unwrap_or_default();
+        if inner.is_empty() && self.hooks_of(Moment::Create).is_empty() {
+            return Ok(None);
+        }
+        let state = String::from_utf8_lossy(&self.state(Moment::Create, None)?).into_owned();
+        let create_container = inner.iter().map(planned).collect();
+        Ok(Some(pinnace_plan::Hooks { root: root.display().to_string(), state, create_container }))
     }
 
     /// Runs the hooks of one moment, in their order. `pid` is the container's first process; at Delete there is none
@@ -153,6 +190,7 @@ impl Hooked {
             Moment::Delete => ContainerState::Stopped,
         };
         let state = StateBuilder::default().version(VERSION).id(&self.id).status(status).bundle(&self.bundle);
+        let state = state.annotations(self.annotations.clone());
         let state = match pid {
             Some(pid) => state.pid(pid),
             None => state,
@@ -164,6 +202,31 @@ impl Hooked {
 
 /// Of the runtime-spec whose State this is.
 const VERSION: &str = "1.2.0";
+
+/// Those of an environment that are pairs.
+fn pairs(env: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    env.iter().filter_map(|pair| pair.split_once('='))
+}
+
+/// As the container's process gets it. Without an environment of its own it has this server's, like the others.
+fn planned(hook: &Hook) -> pinnace_plan::Hook {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    pinnace_plan::Hook {
+        path: hook.path().display().to_string(),
+        args: hook.args().clone().unwrap_or_default(),
+        env: match hook.env() {
+            Some(env) => pairs(env).map(owned).collect(),
+            None => std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        },
+        timeout: time_limit(hook),
+    }
+}
+
+fn time_limit(hook: &Hook) -> Option<u64> {
+    hook.timeout().and_then(|seconds| u64::try_from(seconds).ok())
+}
 
 async fn run(kind: &'static str, hook: &Hook, state: &[u8]) -> Result<(), HookError> {
     let path = || hook.path().clone();
@@ -178,10 +241,10 @@ async fn run(kind: &'static str, hook: &Hook, state: &[u8]) -> Result<(), HookEr
     }
     // Without one of its own it is the server's, as with an OCI runtime.
     if let Some(env) = hook.env() {
-        command.env_clear().envs(env.iter().filter_map(|pair| pair.split_once('=')));
+        command.env_clear().envs(pairs(env));
     }
     let process = launch(command, streams).map_err(failed)?;
-    let status = match hook.timeout().and_then(|seconds| u64::try_from(seconds).ok()) {
+    let status = match time_limit(hook) {
         None => process.ended().await,
         Some(seconds) => match timeout(Duration::from_secs(seconds), process.ended()).await {
             Ok(status) => status,
@@ -299,5 +362,39 @@ mod tests {
         let inside = serde_json::json!({"startContainer": [{"path": "/x"}]});
         let error = run_all(inside, Moment::Create, Path::new("/b")).expect_err("refused");
         assert!(error.to_string().contains("startContainer hook /x"), "{error}");
+    }
+
+    #[test]
+    fn those_in_the_container_s_namespaces_are_its_process_to_run() {
+        let hook =
+            serde_json::json!({"path": "/x", "args": ["x", "a"], "env": ["A=b=c", "odd"], "timeout": 5});
+        let hooks = serde_json::json!({"createContainer": [hook]});
+        let hooked = hooked(hooks.clone(), Path::new("/b")).expect("fine");
+        let plan = hooked.to_plan(Path::new("/b/rootfs")).expect("fine").expect("there is one");
+        assert_eq!(plan.root, "/b/rootfs");
+        let state: serde_json::Value = serde_json::from_str(&plan.state).expect("json");
+        assert_eq!((state["status"].as_str(), state.get("pid")), (Some("creating"), None));
+        let expected = pinnace_plan::Hook {
+            path: "/x".into(),
+            args: vec!["x".into(), "a".into()],
+            env: vec![("A".into(), "b=c".into())],
+            timeout: Some(5),
+        };
+        assert_eq!(plan.create_container, [expected]);
+        let spec = serde_json::json!({"ociVersion": "1.2.0", "hooks": hooks});
+        let spec = serde_json::from_value(spec).expect("a spec");
+        let error = Hooked::of_pod(&spec, "p", Path::new("/b")).expect_err("it has no files").to_string();
+        assert!(error.contains("createContainer hook /x") && error.contains("createRuntime"), "{error}");
+    }
+
+    #[test]
+    fn the_moment_is_passed_by_where_nothing_is_to_be_run_in_it() {
+        let of =
+            |hooks| hooked(hooks, Path::new("/b")).expect("fine").to_plan(Path::new("/r")).expect("fine");
+        assert!(
+            of(serde_json::json!({"poststart": [{"path": "/x"}], "poststop": [{"path": "/x"}]})).is_none()
+        );
+        let plan = of(serde_json::json!({"prestart": [{"path": "/x"}]})).expect("the server's");
+        assert!(plan.create_container.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! The control socket: one record each way, and the news that the server is dead.
 
 use crate::inherited;
-use pinnace_plan::{Command, WireError, decode_record, encode_record, fds};
+use pinnace_plan::{Command, Report, WireError, decode_record, encode_record, fds};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub enum ControlError {
     /// A record could not be read or written.
     #[error("the control record is unusable")]
     Record(#[from] WireError),
+    /// It said something else than what was due.
+    #[error("the server sent a command that was not due")]
+    OutOfTurn,
 }
 
 impl Control {
@@ -52,7 +55,7 @@ impl Control {
         Ok(())
     }
 
-    /// Waits for the command to begin.
+    /// Waits for a command.
     ///
     /// # Errors
     /// When the server is gone, or says something else.
@@ -64,6 +67,18 @@ impl Control {
         match buffer.get(..length) {
             None | Some([]) => Err(ControlError::HungUp),
             Some(bytes) => Ok(decode_record(bytes)?),
+        }
+    }
+
+    /// Lets the server do what it does while the container's files are mounted and not entered.
+    ///
+    /// # Errors
+    /// When it is gone, has given the container up, or says something else.
+    pub fn turn(&self) -> Result<(), ControlError> {
+        self.send(&Report::Mounted)?;
+        match self.wait()? {
+            Command::Proceed => Ok(()),
+            Command::Go => Err(ControlError::OutOfTurn),
         }
     }
 
@@ -82,7 +97,6 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pinnace_plan::Report;
     use rustix::net::{AddressFamily, SocketFlags, socketpair};
 
     fn pair() -> (Control, OwnedFd) {

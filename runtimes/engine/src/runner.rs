@@ -69,6 +69,7 @@ where
     let begun = control.send(&Report::Ready { warnings }).and_then(|()| control.wait()).and_then(|command| {
         match command {
             Command::Go => control.send(&Report::Started),
+            Command::Proceed => Err(ControlError::OutOfTurn),
         }
     });
     if begun.is_err() {
@@ -93,7 +94,8 @@ where
     hardened?;
     let plan: Plan = inherited::read(fds::PLAN)?;
     let given = take(&plan)?;
-    let entered = pinnace_sandbox::enter(&plan.sandbox, &plan.guest.preopens)?;
+    let turn = || control.turn().map_err(std::io::Error::other);
+    let entered = pinnace_sandbox::enter(&plan.sandbox, &plan.guest.preopens, &turn)?;
     control.check()?;
     pinnace_sandbox::filter(&plan.sandbox.seccomp, E::SYSTEM_CALLS)?;
     let prepared =

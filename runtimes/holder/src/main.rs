@@ -71,5 +71,6 @@ fn begin(control: &Control, warnings: Vec<String>) -> Result<(), ControlError> {
     control.send(&Report::Ready { warnings })?;
     match control.wait()? {
         Command::Go => control.send(&Report::Started),
+        Command::Proceed => Err(ControlError::OutOfTurn),
     }
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub enum Command {
     /// Enter the guest.
     Go,
+    /// Go on making the container: what was to be done at [`Report::Mounted`] is done.
+    Proceed,
 }
 
 /// From the engine to the server.
@@ -23,6 +25,8 @@ pub enum Report {
     Started,
     /// The guest ended; the process exits with [`ExitCause::code`] after it.
     Exit(ExitCause),
+    /// The container's files are mounted, and not entered yet: the moment of hooks.
+    Mounted,
 }
 
 /// Why an engine or compile program could not do what it was asked.

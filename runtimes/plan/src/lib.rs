@@ -3,6 +3,8 @@
 //! ```text
 //!  server                                  engine program (init, then guest)
 //!    │  Plan, in a sealed memfd      ───▶    │  builds the sandbox, maps and links the module
+//!    │                              (◀───    │  Report::Mounted, if there are hooks to run
+//!    │  Command::Proceed             ───▶)   │
 //!    │                               ◀───    │  Report::Ready | Report::Failed
 //!    │  Command::Go                  ───▶    │
 //!    │                               ◀───    │  Report::Started | Report::Failed
@@ -22,12 +24,14 @@ pub mod compile;
 mod control;
 mod guest;
 mod holding;
+mod hooks;
 mod sandbox;
 mod wire;
 
 pub use control::{Command, ExitCause, Failure, Report};
 pub use guest::{Guest, Kind, Module, Preopen};
 pub use holding::Holding;
+pub use hooks::{Hook, Hooks};
 pub use sandbox::{
     Arg, ArgOp, Build, Capabilities, Device, Living, Mount, MountFlags, MountKind, Namespace, Program,
     Rlimit, Root, Sandbox, Seccomp, SeccompAction, SeccompRule, User,

@@ -1,6 +1,6 @@
 //! The walls around a guest, already decided by the server: nothing here is a choice any more.
 
-use crate::Fd;
+use crate::{Fd, Hooks};
 use serde::{Deserialize, Serialize};
 
 /// What the privileged sequence of `runtimes/sandbox` applies, in its order.
@@ -34,6 +34,8 @@ pub enum Root {
     Build(Build),
     /// Those of a container that lives. The process was born in the server's mount namespace.
     Join(Living),
+    /// Built as [`Root::Build`], with programs of the host's to be run before they are entered.
+    Hooked(Build, Hooks),
 }
 
 /// What a new container's files are made of.

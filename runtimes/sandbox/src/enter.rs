@@ -8,12 +8,13 @@
 
 use crate::users::Users;
 use crate::{
-    SandboxError, Warning, descriptors, files, harden, identity, limits, living, mounts, namespaces,
+    SandboxError, Turn, Warning, descriptors, files, harden, hooks, identity, limits, living, mounts,
+    namespaces,
 };
 use mounts::path;
 use pinnace_plan::{Build, Preopen, Root, Sandbox};
 use rustix::fs::{CWD, Mode, OFlags};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What a process has once it is inside.
 #[derive(Debug)]
@@ -28,10 +29,11 @@ pub struct Entered {
 ///
 /// The process has one thread, is root as far as the server is, and was born in a mount namespace of its own, unless it
 /// joins one; [`harden`](fn@crate::harden) was called. Afterwards it is the user of the spec, sees the container's files only, and
-/// can run nothing; [`filter`](crate::filter) comes next. The descriptors the plan's sandbox names are closed.
+/// can run nothing; [`filter`](crate::filter) comes next. The descriptors the plan's sandbox names are closed. Where the
+/// plan has hooks, `turn` gives others theirs.
 ///
 /// After an error the process is somewhere between and must exit.
-pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, SandboxError> {
+pub fn enter(sandbox: &Sandbox, preopens: &[Preopen], turn: Turn<'_>) -> Result<Entered, SandboxError> {
     let mut warnings = Vec::new();
 
     // The namespaces first: sysctls and the host name are theirs.
@@ -41,7 +43,15 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
     namespaces::sysctls(&sandbox.sysctls)?;
     let program = match &sandbox.root {
         Root::Build(files) => {
-            build(files, users.as_ref())?;
+            build(files, users.as_ref(), |_| Ok(()))?;
+            None
+        }
+        Root::Hooked(files, hooks) => {
+            build(files, users.as_ref(), |root| {
+                // Nothing of image or volumes is a program for them either.
+                mounts::forbid(root)?;
+                Ok(hooks::run(root, hooks, turn)?)
+            })?;
             None
         }
         Root::Join(container) => {
@@ -68,8 +78,13 @@ pub fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, Sandbox
     Ok(Entered { preopens, warnings })
 }
 
-/// Builds the files of a new container, and lets go of everything of the host's.
-fn build(files: &Build, users: Option<&Users>) -> Result<(), SandboxError> {
+/// Builds the files of a new container, and lets go of everything of the host's. `meanwhile` finds the mounts there,
+/// and the host's files still.
+fn build(
+    files: &Build,
+    users: Option<&Users>,
+    meanwhile: impl FnOnce(BorrowedFd<'_>) -> Result<(), SandboxError>,
+) -> Result<(), SandboxError> {
     let root = descriptors::take(files.fd, "the root")?;
     // What we mount must not show up on the host, nor what the host mounts in here.
     mounts::root::make_private()?;
@@ -79,7 +94,8 @@ fn build(files: &Build, users: Option<&Users>) -> Result<(), SandboxError> {
     users.map_or(Ok(()), Users::make_files_as_root)?;
     let devs = mounts::attach_all(root.as_fd(), &files.mounts)?;
     mounts::hold_still(root.as_fd(), &files.readonly_paths)?;
-    // From here on, nothing of image or volumes is a program, a device or set-uid.
+    meanwhile(root.as_fd())?;
+    // From here on, nothing of image or volumes, or of what a hook mounted, is a program, a device or set-uid.
     mounts::restrict_tree(root.as_fd(), devs)?;
     // After it, because the file that covers a masked one is a device.
     mounts::mask(root.as_fd(), &files.masked_paths)?;

@@ -1,8 +1,9 @@
 //! One engine process: its plan sealed, its descriptors numbered, born, and heard until it is ready.
 
 use super::control::{Control, ControlError};
+use crate::hooks::{HookError, Hooked, Moment};
 use crate::process::Process;
-use pinnace_plan::{Failure, Fd, Report, WireError, fds};
+use pinnace_plan::{Command, Failure, Fd, Report, WireError, fds};
 use pinnace_spawn::{Birth, Child, Join, Namespaces, SpawnError};
 use rustix::process::Signal;
 use serde::Serialize;
@@ -29,6 +30,9 @@ pub enum EngineError {
     /// The process cannot be watched.
     #[error("cannot watch the engine process")]
     Watch(#[source] io::Error),
+    /// A hook of the server's failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// The engine says why it cannot run this.
     #[error("{0}")]
     Refused(String),
@@ -89,6 +93,8 @@ pub(super) struct Launch<'a> {
     pub namespaces: Namespaces<'a>,
     /// Cgroup.
     pub join: Join<'a>,
+    /// The container's hooks, of which those of Create are run on the way.
+    pub hooks: Option<&'a Hooked>,
 }
 
 /// A born engine process.
@@ -126,7 +132,7 @@ impl Engine {
         let pidfd = child.pidfd.try_clone().map_err(EngineError::Watch)?;
         let process = Process::watch(child.pid, pidfd).map_err(EngineError::Watch)?;
         let engine = Self { process: Arc::new(process), control };
-        match engine.ready(&mut child).await {
+        match engine.ready(&mut child, launch.hooks).await {
             Ok(()) => Ok(engine),
             Err(error) => {
                 let status = engine.discard().await;
@@ -138,17 +144,34 @@ impl Engine {
         }
     }
 
-    /// `Err(None)` is a death without a word.
-    async fn ready(&self, child: &mut Child) -> Result<(), Option<EngineError>> {
-        match self.control.receive::<Report>().await {
-            Ok(Some(Report::Ready { warnings })) => {
-                warnings.iter().for_each(|warning| log::warn!("engine {}: {warning}", self.process.pid));
-                Ok(())
+    /// Hears it until it is ready; `Err(None)` is a death without a word. Hooks are run when its files are mounted, or
+    /// at last where there are none.
+    async fn ready(&self, child: &mut Child, hooks: Option<&Hooked>) -> Result<(), Option<EngineError>> {
+        let mut due = hooks;
+        loop {
+            match self.control.receive::<Report>().await {
+                Ok(Some(Report::Mounted)) => {
+                    self.hook(due.take()).await?;
+                    self.control.send(&Command::Proceed).map_err(EngineError::from)?;
+                }
+                Ok(Some(Report::Ready { warnings })) => {
+                    warnings.iter().for_each(|warning| log::warn!("engine {}: {warning}", self.process.pid));
+                    return Ok(self.hook(due.take()).await?);
+                }
+                Ok(Some(Report::Failed(Failure { message }))) => {
+                    return Err(Some(EngineError::Refused(message)));
+                }
+                Ok(Some(other)) => return Err(Some(EngineError::OutOfTurn { report: format!("{other:?}") })),
+                Ok(None) => return Err(child.birth().err().map(EngineError::Spawn)),
+                Err(error) => return Err(Some(error.into())),
             }
-            Ok(Some(Report::Failed(Failure { message }))) => Err(Some(EngineError::Refused(message))),
-            Ok(Some(other)) => Err(Some(EngineError::OutOfTurn { report: format!("{other:?}") })),
-            Ok(None) => Err(child.birth().err().map(EngineError::Spawn)),
-            Err(error) => Err(Some(error.into())),
+        }
+    }
+
+    async fn hook(&self, hooks: Option<&Hooked>) -> Result<(), EngineError> {
+        match hooks {
+            Some(hooks) => Ok(hooks.run(Moment::Create, Some(self.process.pid)).await?),
+            None => Ok(()),
         }
     }
 

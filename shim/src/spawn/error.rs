@@ -83,7 +83,7 @@ impl SpawnFailure {
     #[must_use]
     pub fn unsupported(&self) -> bool {
         match self {
-            Self::Hook(error) => matches!(error, HookError::Inside { .. }),
+            Self::Hook(error) => matches!(error, HookError::Inside { .. } | HookError::Pod { .. }),
             Self::Stdio(error) => error.is_unsupported(),
             Self::Native(error) => error.unsupported(),
             Self::Module(error) => matches!(error, ModuleError::Native { .. }),

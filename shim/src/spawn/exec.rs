@@ -189,6 +189,7 @@ async fn make(
             join_pid: namespaces.join_pid.as_ref().map(AsFd::as_fd),
         },
         join: entrance.to_spawn(&fds),
+        hooks: None,
     };
     let killed = within.cgroup.oom_kills();
     let engine = match Engine::launch(launch, &plan).await {

@@ -40,7 +40,7 @@ pub(super) async fn hold(
     spec: &Spec,
     process: &Process,
 ) -> Result<Born, SpawnFailure> {
-    let hooks = Hooked::of(spec, &request.id, &request.bundle)?;
+    let hooks = Hooked::of_pod(spec, &request.id, &request.bundle)?;
     let program = host.installation.holder_program()?;
     let users = Users::of(spec, process)?;
     let mut place = Place::make(host, request, spec, users).await?;
@@ -56,6 +56,7 @@ pub(super) async fn hold(
         descriptors,
         namespaces: place.birth(),
         join: place.entrance.to_spawn(&entrance),
+        hooks: hooks.as_ref(),
     };
     let launched = Engine::launch(launch, &plan).await;
     place.settle(host, Bundle(&request.bundle), process, hooks, (launched, Runner::Holder)).await

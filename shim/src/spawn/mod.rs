@@ -78,6 +78,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         return Ok(native::create(host, &config, request, &spec, root).await?);
     }
     let hooks = Hooked::of(&spec, &request.id, &request.bundle)?;
+    let hooked = hooks.as_ref().map(|hooks| hooks.to_plan(&bundle.root_path(&spec))).transpose()?.flatten();
     limits(&spec).map_or(Ok(()), cgroups::check)?;
     let layers = root::Layers::of(&request.rootfs);
     // While containerd answers about the image, the place is made, and its logger gets ready.
@@ -98,6 +99,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let memory_limits = limits.iter().map(|file| descriptors.add(file.as_fd())).collect();
     let join = place.namespaces.join.iter().map(|(kind, fd)| (*kind, descriptors.add(fd.as_fd()))).collect();
     let numbered = mounts.iter().map(|placed| placed.to_plan(|fd| descriptors.add(fd))).collect();
+    let root = walls::files(&spec, root_number, numbered, hooked);
     let plan = Plan {
         id: request.id.clone(),
         guest: guest::guest(&spec, process, &module.program, &mounts),
@@ -108,7 +110,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
             function: module.function,
         },
         memory_limits,
-        sandbox: walls::first(&spec, process, numbered, root_number, join)?,
+        sandbox: walls::first(&spec, process, root, join)?,
     };
     let entrance = place.entrance.fds();
     let launch = Launch {
@@ -118,6 +120,7 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
         descriptors,
         namespaces: place.birth(),
         join: place.entrance.to_spawn(&entrance),
+        hooks: hooks.as_ref(),
     };
     let launched = Engine::launch(launch, &plan).await;
     place.settle(host, bundle, process, hooks, (launched, Runner::Engine(Arc::new(origin)))).await

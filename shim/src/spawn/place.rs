@@ -11,7 +11,7 @@ use super::runner::{Born, Runner, Spawned};
 use super::user::Users;
 use super::{cgroups_path, limits};
 use crate::cgroups::{Cgroup, CgroupError, Join};
-use crate::hooks::{Hooked, Moment};
+use crate::hooks::Hooked;
 use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
 use oci_spec::runtime::{Process, Spec};
@@ -80,9 +80,6 @@ impl Place {
         let settled = async {
             bundle.note_pid(pid)?;
             self.cgroup.settle(pid).await?;
-            if let Some(hooks) = &hooks {
-                hooks.run(Moment::Create, Some(pid)).await?;
-            }
             Ok(())
         };
         if let Err(error) = settled.await {

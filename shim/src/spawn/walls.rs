@@ -3,7 +3,7 @@
 use super::guest::root_read_only;
 use oci_spec::runtime::{Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompOperator, Process, Spec};
 use pinnace_plan::{
-    Arg, ArgOp, Build, Capabilities, Fd, Holding, Mount, Namespace, Rlimit, Root, Sandbox, Seccomp,
+    Arg, ArgOp, Build, Capabilities, Fd, Holding, Hooks, Mount, Namespace, Rlimit, Root, Sandbox, Seccomp,
     SeccompAction, SeccompRule, User,
 };
 use std::collections::HashSet;
@@ -19,32 +19,39 @@ pub enum WallError {
     },
 }
 
-/// The sandbox of a container's first process. `mounts`, `root` and `join` name descriptors by their numbers in the
-/// engine process.
-///
-/// # Errors
-/// When a wall cannot be built.
-pub(super) fn first(
-    spec: &Spec,
-    process: &Process,
-    mounts: Vec<Mount>,
-    root: Fd,
-    join: Vec<(Namespace, Fd)>,
-) -> Result<Sandbox, WallError> {
+/// The files of a new container. `root` and `mounts` name descriptors by their numbers in the engine process.
+#[must_use]
+pub(super) fn files(spec: &Spec, root: Fd, mounts: Vec<Mount>, hooks: Option<Hooks>) -> Root {
     let linux = spec.linux().as_ref();
     let paths = |paths: Option<&Vec<String>>| paths.cloned().unwrap_or_default();
-    let files = Build {
+    let build = Build {
         fd: root,
         read_only: root_read_only(spec),
         mounts,
         masked_paths: paths(linux.and_then(|linux| linux.masked_paths().as_ref())),
         readonly_paths: paths(linux.and_then(|linux| linux.readonly_paths().as_ref())),
     };
+    match hooks {
+        Some(hooks) => Root::Hooked(build, hooks),
+        None => Root::Build(build),
+    }
+}
+
+/// The sandbox of a container's first process. `join` names descriptors by their numbers in the engine process.
+///
+/// # Errors
+/// When a wall cannot be built.
+pub(super) fn first(
+    spec: &Spec,
+    process: &Process,
+    root: Root,
+    join: Vec<(Namespace, Fd)>,
+) -> Result<Sandbox, WallError> {
     Ok(Sandbox {
         hostname: named(spec.hostname()),
         domainname: named(spec.domainname()),
         sysctls: sysctls(spec),
-        ..another(spec, process, Root::Build(files), join)?
+        ..another(spec, process, root, join)?
     })
 }
 
@@ -184,7 +191,8 @@ mod tests {
 
     fn of(spec: serde_json::Value) -> Result<Sandbox, WallError> {
         let spec: Spec = serde_json::from_value(spec).expect("a spec");
-        first(&spec, spec.process().as_ref().expect("a process"), Vec::new(), 5, Vec::new())
+        let files = files(&spec, 5, Vec::new(), None);
+        first(&spec, spec.process().as_ref().expect("a process"), files, Vec::new())
     }
 
     fn base() -> serde_json::Value {

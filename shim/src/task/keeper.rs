@@ -114,7 +114,7 @@ impl Engine {
             }
             Report::Failed(failure) => self.teller.tell(News::Failed(failure.message)).await,
             Report::Exit(cause) => self.teller.tell(News::Cause(cause)).await,
-            Report::Ready { .. } => {}
+            Report::Ready { .. } | Report::Mounted => {}
         }
     }
 }

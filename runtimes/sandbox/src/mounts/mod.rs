@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  private ─▶ root over "/" ─▶ mounts, in the spec's order ─▶ hidden and read-only paths
+//!          ─▶ hooks, if there are any, which find the root in the bundle
 //!          ─▶ the whole tree: no set-uid, no devices, no exec, private ─▶ the few devices
 //!          ─▶ read-only root ─▶ pivot ─▶ the host's mounts go
 //! ```
@@ -79,11 +80,16 @@ pub(crate) fn attach_all<'a>(
     Ok(devs)
 }
 
-/// Forbids set-uid, devices, execution and propagation everywhere, then gives the devices of `devs`.
-pub(crate) fn restrict_tree(root: BorrowedFd<'_>, devs: Vec<Dev<'_>>) -> Result<(), SandboxError> {
+/// Forbids set-uid, devices, execution and propagation everywhere.
+pub(crate) fn forbid(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
     let everywhere = Change { set: attr::ALWAYS, clear: 0, private: true };
     attr::apply(root, Reach::Tree, everywhere)
-        .map_err(|source| SandboxError::Restrict { destination: "/".to_owned(), source })?;
+        .map_err(|source| SandboxError::Restrict { destination: "/".to_owned(), source })
+}
+
+/// Forbids that everywhere, then gives the devices of `devs`.
+pub(crate) fn restrict_tree(root: BorrowedFd<'_>, devs: Vec<Dev<'_>>) -> Result<(), SandboxError> {
+    forbid(root)?;
     for dev in devs {
         for &device in dev.devices {
             dev::give(dev.mount.as_fd(), device)?;

@@ -11,6 +11,7 @@ use rustix::mount::{
     unmount,
 };
 use rustix::process::{chdir, fchdir, pivot_root};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Cuts this namespace off the host's, in both directions.
@@ -44,6 +45,11 @@ pub(crate) fn attach(root: OwnedFd) -> Result<OwnedFd, SandboxError> {
 
 fn lay_over(root: BorrowedFd<'_>) -> rustix::io::Result<()> {
     move_mount(root, c"", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Moves the root from over `/` to `place`, where programs of the host's look for it.
+pub(crate) fn show(root: BorrowedFd<'_>, place: &str) -> io::Result<()> {
+    Ok(move_mount(root, c"", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }
 
 /// Makes the root itself read-only; what is mounted below stays as it is.

@@ -1,8 +1,8 @@
 //! The container's files: nothing leads out of them, nothing in them runs, what is read-only stays as it is.
 
 use crate::harness::{
-    End, Files as _, Test, bind, chain, dev, directory, host, host_directory, image, inside, inside_first,
-    newborn, pair, plain, preopen, refused, tmpfs,
+    End, Files as _, Test, bind, chain, dev, directory, enter, host, host_directory, image, inside,
+    inside_first, newborn, pair, plain, preopen, refused, tmpfs,
 };
 use crate::probe::{call, map, open_at, refusal};
 use pinnace_plan::User;
@@ -69,8 +69,7 @@ fn symlinks_stay_inside() {
     }
     let child = newborn(|| {
         let sandbox = plain(image());
-        let error =
-            pinnace_sandbox::enter(&sandbox, &[preopen("/escape")]).map(drop).expect_err("no such directory");
+        let error = enter(&sandbox, &[preopen("/escape")]).map(drop).expect_err("no such directory");
         assert!(chain(&error).contains("/escape"));
     });
     assert_eq!(child.end(), End::Passed);
@@ -104,7 +103,7 @@ fn mounts_are_let_go() {
     inotify::add_watch(&watch, &file, inotify::WatchFlags::DELETE_SELF).expect("watch");
     let (mut ours, mut theirs) = pair();
     let child = newborn(|| {
-        pinnace_sandbox::enter(&plain(image()), &[]).expect("enter");
+        enter(&plain(image()), &[]).expect("enter");
         theirs.write_all(b"i").expect("tell");
         theirs.read_exact(&mut [0]).expect("released");
     });
@@ -132,7 +131,7 @@ fn covered_host() {
             rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
         rustix::mount::mount_change("/", private).expect("private");
         rustix::mount::mount("none", "/", "tmpfs", none, None).expect("tmpfs over /");
-        pinnace_sandbox::enter(&plain(image()), &[]).expect("enter");
+        enter(&plain(image()), &[]).expect("enter");
         assert!(fs::exists("/program").expect("the image"));
         assert!(!fs::exists("/../mnt").expect("the host"));
         theirs.write_all(b"i").expect("tell");
@@ -181,7 +180,7 @@ fn nothing_stays_open() {
         sandbox.files().mounts.extend([bind(&volume, "/data"), tmpfs("/tmp", &[]), dev()]);
         sandbox.files().masked_paths.push("/etc".to_owned());
         sandbox.files().readonly_paths.push("/secret".to_owned());
-        let entered = pinnace_sandbox::enter(&sandbox, &[preopen("/"), preopen("/data")]).expect("enter");
+        let entered = enter(&sandbox, &[preopen("/"), preopen("/data")]).expect("enter");
         pinnace_sandbox::filter(&None, &[]).expect("filter");
         let ours = entered.preopens.iter().map(|fd| fd.as_raw_fd() as u64);
         let mut expected: Vec<u64> = before.into_iter().chain(ours).collect();
@@ -510,7 +509,7 @@ fn preopens() {
         sandbox.files().mounts.extend([bind(&volume, "/data"), bind(&closed, "/closed")]);
         sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
         let wanted = [preopen("/"), preopen("/data")];
-        let entered = pinnace_sandbox::enter(&sandbox, &wanted).expect("enter");
+        let entered = enter(&sandbox, &wanted).expect("enter");
         assert_eq!(entered.preopens.len(), 2);
         open_at(entered.preopens[0].as_raw_fd(), "etc/name", libc::O_RDONLY).expect("the root's");
         open_at(entered.preopens[1].as_raw_fd(), "file", libc::O_RDONLY).expect("the volume's");
@@ -529,7 +528,7 @@ fn preopens() {
             let mut sandbox = plain(image());
             sandbox.files().mounts.push(bind(&closed, "/closed"));
             sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
-            let error = pinnace_sandbox::enter(&sandbox, &[preopen(path)]).map(drop).expect_err(path);
+            let error = enter(&sandbox, &[preopen(path)]).map(drop).expect_err(path);
             assert!(chain(&error).contains(expected), "{}", chain(&error));
         });
         assert_eq!(child.end(), End::Passed);

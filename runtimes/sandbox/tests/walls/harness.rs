@@ -194,10 +194,15 @@ pub(crate) trait Files {
 impl Files for Sandbox {
     fn files(&mut self) -> &mut Build {
         match &mut self.root {
-            Root::Build(files) => files,
+            Root::Build(files) | Root::Hooked(files, _) => files,
             Root::Join(_) => panic!("a sandbox that builds nothing"),
         }
     }
+}
+
+/// Enters a sandbox whose server has nothing to do meanwhile.
+pub(crate) fn enter(sandbox: &Sandbox, preopens: &[Preopen]) -> Result<Entered, SandboxError> {
+    pinnace_sandbox::enter(sandbox, preopens, &|| Ok(()))
 }
 
 /// A bind mount of `source`.
@@ -243,7 +248,7 @@ pub(crate) fn try_enter(adjust: impl FnOnce(&mut Sandbox)) -> Result<Entered, Sa
     pinnace_sandbox::harden()?;
     let mut sandbox = plain(image());
     adjust(&mut sandbox);
-    pinnace_sandbox::enter(&sandbox, &[])
+    enter(&sandbox, &[])
 }
 
 /// Probes a sandbox from inside, as the container's first process and as another one that joins it; the test fails if
@@ -269,7 +274,7 @@ pub(crate) fn inside(adjust: impl FnOnce(&mut Sandbox), probe: impl FnOnce(Enter
         let mut sandbox = plain(image());
         adjust(&mut sandbox);
         join(&mut sandbox, first.0);
-        probe(passed(pinnace_sandbox::enter(&sandbox, &[])));
+        probe(passed(enter(&sandbox, &[])));
     });
     assert_eq!(another.end(), End::Passed, "another process");
     ours.write_all(b"g").expect("release");
@@ -316,7 +321,7 @@ pub(crate) fn dies_with_its_parent(adjust: impl FnOnce(&mut Sandbox)) {
             pinnace_sandbox::harden().expect("harden");
             let mut sandbox = plain(image());
             adjust(&mut sandbox);
-            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+            enter(&sandbox, &[]).expect("enter");
             tell.write_all(b"i").expect("tell");
             // Holds the other end of `ours` as long as it lives; SIGALRM would end it in 20 s.
             std::thread::sleep(Duration::from_secs(15));

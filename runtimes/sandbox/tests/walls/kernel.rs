@@ -1,7 +1,7 @@
 //! No window into the kernel: not mounted, not bound, not below a bind, not later.
 
 use crate::harness::{
-    End, Files as _, Test, bind, dev, host, host_directory, image, inside, make_older, newborn, plain,
+    End, Files as _, Test, bind, dev, enter, host, host_directory, image, inside, make_older, newborn, plain,
     refused,
 };
 use rustix::mount::{MountFlags, mount, mount_bind};
@@ -284,7 +284,7 @@ fn later_mounts_stay_out() {
     let child = newborn(|| {
         let mut sandbox = plain(image());
         sandbox.files().mounts.push(bind(&volume, "/data"));
-        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        enter(&sandbox, &[]).expect("enter");
         theirs.write_all(b"i").expect("tell");
         theirs.read_exact(&mut [0]).expect("told");
         assert!(entries("/data/later").is_empty(), "{:?}", entries("/data/later"));
@@ -307,7 +307,7 @@ fn our_mounts_stay_in() {
             crate::harness::tmpfs("/data/inner", &[]),
             dev(),
         ]);
-        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        enter(&sandbox, &[]).expect("enter");
         theirs.write_all(b"i").expect("tell");
         theirs.read_exact(&mut [0]).expect("told");
     });

@@ -3,8 +3,8 @@
 //! What holds for a container's first process is probed in such a process too, by [`inside`](crate::harness::inside).
 
 use crate::harness::{
-    Child, End, Files as _, Test, bind, chain, fork, host, host_directory, image, join, living, newborn,
-    pair, plain, preopen, tmpfs,
+    Child, End, Files as _, Test, bind, chain, enter, fork, host, host_directory, image, join, living,
+    newborn, pair, plain, preopen, tmpfs,
 };
 use crate::probe::{call, errno, refusal};
 use pinnace_plan::{Living, Namespace, Preopen, Program, Root, Sandbox, User};
@@ -48,7 +48,7 @@ impl Container {
             let mut sandbox = plain(image());
             before();
             adjust(&mut sandbox);
-            if let Err(error) = pinnace_sandbox::enter(&sandbox, &[]) {
+            if let Err(error) = enter(&sandbox, &[]) {
                 panic!("{}", chain(&error));
             }
             theirs.write_all(b"r").expect("ready");
@@ -71,7 +71,7 @@ impl Container {
             let mut sandbox = plain(image());
             join(&mut sandbox, self.first.0);
             adjust(&mut sandbox);
-            probe(pinnace_sandbox::enter(&sandbox, preopens));
+            probe(enter(&sandbox, preopens));
         });
         assert_eq!(another.end(), End::Passed);
     }
@@ -92,7 +92,7 @@ impl Container {
 fn files(sandbox: &mut Sandbox) -> &mut Living {
     match &mut sandbox.root {
         Root::Join(living) => living,
-        Root::Build(_) => panic!("a sandbox that joins nothing"),
+        Root::Build(_) | Root::Hooked(..) => panic!("a sandbox that joins nothing"),
     }
 }
 
@@ -127,7 +127,7 @@ fn the_same_namespaces() {
     let another = fork(|| {
         let mut sandbox = plain(image());
         join(&mut sandbox, container.first.0);
-        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        enter(&sandbox, &[]).expect("enter");
         theirs.write_all(b"i").expect("tell");
         theirs.read_exact(&mut [0]).expect("released");
     });
@@ -185,7 +185,7 @@ fn nothing_stays_open() {
         let _built_by_nobody = std::mem::replace(&mut sandbox.root, Root::Join(living(container.first.0)));
         join(&mut sandbox, container.first.0);
         let given = open().len() - before.len();
-        pinnace_sandbox::enter(&sandbox, &[]).map(drop).expect("enter");
+        enter(&sandbox, &[]).map(drop).expect("enter");
         // The image that was not used, and the two of the root that `join` replaced.
         assert_eq!((given, open().len() - before.len()), (8, 3));
     });
@@ -346,7 +346,7 @@ fn dies_with_its_parent() {
             let mut sandbox = plain(image());
             join(&mut sandbox, container.first.0);
             sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
-            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+            enter(&sandbox, &[]).expect("enter");
             tell.write_all(b"i").expect("tell");
             // Holds the other end of `ours` as long as it lives; SIGALRM would end it in 20 s.
             std::thread::sleep(std::time::Duration::from_secs(15));

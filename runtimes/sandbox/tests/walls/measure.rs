@@ -1,6 +1,8 @@
 //! What the walls cost: `cargo test -p pinnace-sandbox --release --test walls measure`.
 
-use crate::harness::{End, Files as _, bind, dev, host_directory, image, newborn, plain, preopen, tmpfs};
+use crate::harness::{
+    End, Files as _, bind, dev, enter, host_directory, image, newborn, plain, preopen, tmpfs,
+};
 use pinnace_plan::{Sandbox, User};
 use std::io::{Read, Write};
 use std::time::Instant;
@@ -48,7 +50,7 @@ pub(crate) fn print() {
                 stops.push(Instant::now());
             };
             stop(pinnace_sandbox::harden());
-            stop(pinnace_sandbox::enter(&sandbox, &[preopen("/"), preopen("/data")]).map(std::mem::forget));
+            stop(enter(&sandbox, &[preopen("/"), preopen("/data")]).map(std::mem::forget));
             stop(pinnace_sandbox::filter(&None, &[]));
             stop(pinnace_sandbox::seal());
             for pair in stops.windows(2) {

@@ -1,6 +1,6 @@
 //! Who the process is, what it may do, and who may touch it.
 
-use crate::harness::{Child, End, Files as _, Test, fork, image, inside, newborn, plain, refused};
+use crate::harness::{Child, End, Files as _, Test, enter, fork, image, inside, newborn, plain, refused};
 use crate::probe::{call, errno, prctl};
 use pinnace_plan::{Capabilities, Namespace, Rlimit, User};
 use pinnace_sandbox::Warning;
@@ -73,7 +73,7 @@ fn first_of_its_namespace() {
             let mut sandbox = plain(image());
             sandbox.files().mounts.push(crate::harness::bind(&volume, "/data"));
             sandbox.sysctls.push(("net.ipv4.ip_forward".to_owned(), "1".to_owned()));
-            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+            enter(&sandbox, &[]).expect("enter");
             assert!(fs::exists("/data/below/file").expect("the mount below"));
             pinnace_sandbox::filter(&None, &[]).expect("filter");
             assert_eq!(call(libc::SYS_tgkill, &[1, 1, 0]), Ok(0));
@@ -140,7 +140,7 @@ fn capabilities_are_the_spec_s() {
         held.set_current().expect("capset");
         let mut sandbox = plain(image());
         sandbox.capabilities.permitted = strings(&["SYS_BOOT", "KILL"]);
-        let entered = pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        let entered = enter(&sandbox, &[]).expect("enter");
         assert_eq!(entered.warnings, [Warning::CapabilitiesMissing { names: strings(&["CAP_SYS_BOOT"]) }]);
         assert_eq!(capabilities().permitted, [Cap::KILL].into_iter().collect());
     });
@@ -168,7 +168,7 @@ fn bystander(sandboxed: bool) -> (Child, UnixStream) {
             pinnace_sandbox::harden().expect("harden");
             let mut sandbox = plain(image());
             sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
-            pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+            enter(&sandbox, &[]).expect("enter");
         } else {
             become_user_1000();
             prctl_dumpable();
@@ -280,7 +280,7 @@ fn limit_not_raised() {
         let mut sandbox = plain(image());
         let kind = "RLIMIT_NOFILE".to_owned();
         sandbox.rlimits.push(Rlimit { kind: kind.clone(), soft: 150, hard: 1000 });
-        let entered = pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        let entered = enter(&sandbox, &[]).expect("enter");
         assert_eq!(entered.warnings, [Warning::RlimitNotRaised { kind, hard: 200, wanted: 1000 }]);
         let now = getrlimit(Resource::Nofile);
         assert_eq!((now.current, now.maximum), (Some(150), Some(200)));
@@ -348,7 +348,7 @@ fn namespaces() {
         let mut sandbox = plain(image());
         sandbox.join = files.map(|(kind, file)| (kind, file.into_raw_fd())).into();
         let numbers: Vec<i32> = sandbox.join.iter().map(|(_, fd)| *fd).collect();
-        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        enter(&sandbox, &[]).expect("enter");
         assert_eq!(rustix::system::uname().nodename(), c"the-pod");
         for fd in numbers {
             assert_eq!(call(libc::SYS_fcntl, &[fd as u64, libc::F_GETFD as u64]), Err(libc::EBADF));
@@ -393,7 +393,7 @@ fn sysctls() {
             ("kernel/shm_rmid_forced".to_owned(), "1".to_owned()),
         ];
         sandbox.user = User { uid: 1000, gid: 1000, ..User::default() };
-        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        enter(&sandbox, &[]).expect("enter");
         // Seen by what it does: this port needs no capability any more.
         std::net::UdpSocket::bind("0.0.0.0:9").expect("an unprivileged port");
         theirs.write_all(b"r").expect("ready");

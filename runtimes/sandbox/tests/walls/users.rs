@@ -1,7 +1,8 @@
 //! A user namespace: root inside is nobody outside, and no capability reaches out of it.
 
 use crate::harness::{
-    Child, End, Files as _, Test, bind, host_directory, image, inside, newborn, pair, plain, refused, tmpfs,
+    Child, End, Files as _, Test, bind, enter, host_directory, image, inside, newborn, pair, plain, refused,
+    tmpfs,
 };
 use crate::probe::{call, prctl, refusal};
 use pinnace_plan::{Capabilities, Mount, MountKind, Namespace, Sandbox, User};
@@ -65,7 +66,7 @@ fn standing(adjust: impl FnOnce(&mut Sandbox)) -> (Child, std::os::unix::net::Un
         pinnace_sandbox::harden().expect("harden");
         let mut sandbox = plain(image());
         adjust(&mut sandbox);
-        pinnace_sandbox::enter(&sandbox, &[]).expect("enter");
+        enter(&sandbox, &[]).expect("enter");
         theirs.write_all(b"r").expect("ready");
         theirs.read_exact(&mut [0]).expect("released");
     });
