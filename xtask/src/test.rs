@@ -27,8 +27,9 @@ use std::process::Command;
 /// Test targets of `e2e` that need several versions at once.
 const ONCE: [&str; 1] = ["upgrade"];
 
-/// Those that take long: on the newest version only, and on each when matrices run whole.
-const LONG: [&str; 1] = ["critest"];
+/// Kubernetes' own tests: on the newest version, and when matrices run whole on each that tells its cgroup driver,
+/// without which they want systemd.
+const CRITEST: &str = "critest";
 
 /// The one that needs a machine booted with systemd, which `cargo xtask test-cgroup2` boots.
 const ELSEWHERE: &str = "systemd";
@@ -121,10 +122,14 @@ fn on_containerd(options: &Options, brought: &Tools) -> Result<(), Error> {
         });
     }
     let (once, each): (Vec<_>, Vec<_>) =
-        targets()?.into_iter().partition(|target| once(target, options.full));
+        targets()?.into_iter().partition(|target| ONCE.contains(&target.as_str()) || target == CRITEST);
     for version in versions {
         say(format!("tests on containerd {version}"));
         run::loud(&mut e2e(version, options, &each))?;
+        // The newest has its turn below.
+        if options.full && version.starts_with("2.") && brought.containerds.last() != Some(version) {
+            run::loud(&mut e2e(version, options, &[CRITEST.to_owned()]))?;
+        }
     }
     // Without a version named, and with all of them here.
     if options.containerd.is_none() && brought.left_out.is_empty() {
@@ -135,11 +140,6 @@ fn on_containerd(options: &Options, brought: &Tools) -> Result<(), Error> {
         say(format!("left out: {line}"));
     }
     Ok(())
-}
-
-/// Whether a test target runs on one version only.
-fn once(target: &str, full: bool) -> bool {
-    ONCE.contains(&target) || LONG.contains(&target) && !full
 }
 
 fn e2e(version: &str, options: &Options, targets: &[String]) -> Command {
