@@ -9,6 +9,7 @@
 //! hold or nothing is compiled; the other limits are set where the kernel has them.
 
 use crate::hierarchy::{Trees, hand_down};
+use crate::lock::{Place, Slot};
 use std::{
     fs::{self, File, OpenOptions},
     io,
@@ -193,16 +194,24 @@ impl Entrance {
     }
 }
 
-/// Removes the groups of slots whose server was killed while it compiled. Those in use stay.
-pub fn sweep(cgroup: &Path) {
+/// Removes the groups of slots whose server was killed while it compiled. Those of slots that somebody has stay: one
+/// may be about to be entered. `state` is the directory that the cache was opened with.
+pub fn sweep(cgroup: &Path, state: &Path) {
     let Ok(trees) = Trees::discover() else { return };
-    for directory in trees.directories(cgroup) {
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+    sweep_directories(&trees.directories(cgroup), state);
+}
+
+fn sweep_directories(directories: &[PathBuf], state: &Path) {
+    let Ok(opened) = File::open(state) else { return };
+    let place = Place { directory: opened.as_fd(), path: state };
+    for directory in directories {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(Ok(Some(_slot))) = number.map(|number| Slot::take(place, number)) {
                 let _ = fs::remove_dir(entry.path());
             }
         }
-        let _ = fs::remove_dir(&directory);
+        let _ = fs::remove_dir(directory);
     }
 }
 
@@ -249,4 +258,23 @@ fn kill_all(directory: &Path) {
 pub(crate) fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CageError {
     let path = path.to_owned();
     move |source| CageError::Step { step, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_groups_of_slots_that_nobody_has_are_swept_away() {
+        let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let groups = ["0", "1", "somebody's"].map(|name| tree.path().join(name));
+        groups.iter().for_each(|group| fs::create_dir(group).unwrap());
+        let opened = File::open(state.path()).unwrap();
+        let held = Slot::take(Place { directory: opened.as_fd(), path: state.path() }, 0).unwrap();
+        sweep_directories(&[tree.path().to_owned()], state.path());
+        assert_eq!(groups.each_ref().map(|group| group.exists()), [true, false, true]);
+        drop(held);
+        sweep_directories(&[tree.path().to_owned()], state.path());
+        assert!(!groups[0].exists());
+    }
 }

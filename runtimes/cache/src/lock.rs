@@ -111,15 +111,22 @@ impl Slot {
     pub(crate) fn acquire(place: Place<'_>, count: u32) -> Result<Self, CacheError> {
         loop {
             for number in 0..count.max(1) {
-                let name = format!("slot-{number}");
-                let file = open(place, &name)?;
-                match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                    Ok(()) => return Ok(Self { _file: file, number }),
-                    Err(Errno::WOULDBLOCK) => {}
-                    Err(error) => return Err(failed("lock", place, &name, error)),
+                if let Some(slot) = Self::take(place, number)? {
+                    return Ok(slot);
                 }
             }
             std::thread::sleep(QUEUE_PAUSE);
+        }
+    }
+
+    /// Takes this slot, unless somebody has it.
+    pub(crate) fn take(place: Place<'_>, number: u32) -> Result<Option<Self>, CacheError> {
+        let name = format!("slot-{number}");
+        let file = open(place, &name)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { _file: file, number })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(failed("lock", place, &name, error)),
         }
     }
 }

@@ -71,8 +71,10 @@ pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), Del
         }
     }
     // A compilation dies with its server, but not its cgroup. Without a readable configuration nobody compiles.
-    if let Ok(config) = Config::load(std::env::var_os(PATH_VARIABLE).as_deref()) {
-        pinnace_cache::sweep(config.compile.cgroup.as_path());
+    if let Ok(config) = Config::load(std::env::var_os(PATH_VARIABLE).as_deref())
+        && let Ok(state) = pinnace_node::boot_dir(config.state.dir.as_path())
+    {
+        pinnace_cache::sweep(config.compile.cgroup.as_path(), &state);
     }
     let response = DeleteResponse {
         pid: Bundle(bundle).noted_pid().unwrap_or(0),
