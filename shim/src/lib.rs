@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
+pub(crate) mod aside;
 pub mod cgroups;
 pub mod events;
 pub mod hooks;
@@ -16,6 +17,7 @@ pub mod log;
 pub mod native;
 pub mod process;
 pub mod protocol;
+pub mod remedy;
 pub mod server;
 pub mod spawn;
 pub mod stdio;

@@ -5,7 +5,9 @@
 use pinnace_shim::protocol::flags::{Command, Environment, Flags, Invocation};
 use pinnace_shim::protocol::start::{Started, close_inherited, start};
 use pinnace_shim::protocol::{delete, info};
+use pinnace_shim::remedy::with_remedy;
 use pinnace_shim::server;
+use pinnace_shim::task::chain;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Of a failed `start` this line is all that containerd and its user get to see.
-            eprintln!("{error}");
+            eprintln!("{}", with_remedy(chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }

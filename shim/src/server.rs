@@ -10,6 +10,7 @@
 //! A node that is set up wrongly (configuration, cache, cgroups) has a server all the same: every Create
 //! answers with what is wrong, where its user can read it.
 
+use crate::aside;
 use crate::events::Publisher;
 use crate::log;
 use crate::protocol::expected::PATIENCE;
@@ -58,15 +59,13 @@ pub fn run(served: Served, program: &OsStr) -> Result<(), ServerError> {
     let level = host.as_ref().map_or(LevelFilter::Info, Host::log_level);
     log::init(if served.request.debug { LevelFilter::Debug } else { level });
     log::attach(&served.bundle);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_keep_alive(Duration::ZERO)
-        .build()
-        .map_err(ServerError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServerError::Runtime)?;
     let done = runtime.block_on(live(served, host));
+    drop(runtime);
     // Nobody waits for a compilation any more, so it is being ended, and its cgroup removed. A thread that waits for
     // another server's would hold us back longer.
-    runtime.shutdown_timeout(COMPILE_END);
+    aside::finish(COMPILE_END);
     done
 }
 

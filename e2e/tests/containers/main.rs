@@ -8,6 +8,7 @@ mod configuration;
 mod crash;
 mod events;
 mod exec;
+mod exhaust;
 mod grouping;
 mod handlers;
 mod hooks;

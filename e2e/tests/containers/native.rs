@@ -13,7 +13,7 @@ fn tool(name: &str) -> PathBuf {
     places::tools().join(name)
 }
 
-fn busybox(node: &Node) -> Image {
+pub(crate) fn busybox(node: &Node) -> Image {
     let busybox = fs::read(tool("busybox")).expect("busybox; run `cargo xtask tools`");
     let image = build::Image::rootfs()
         .file("/bin/busybox", busybox.clone(), 0o755)
@@ -23,7 +23,7 @@ fn busybox(node: &Node) -> Image {
     node.image(&image)
 }
 
-fn shell<'node>(node: &'node Node, image: &Image, script: &str) -> Draft<'node> {
+pub(crate) fn shell<'node>(node: &'node Node, image: &Image, script: &str) -> Draft<'node> {
     node.container(image).args(["/bin/busybox", "sh", "-c", script])
 }
 

@@ -103,32 +103,49 @@ fn is_older(file: &Stat, directory: &Path) -> bool {
         && (file.st_ctime, file.st_ctime_nsec as u32) < (born.tv_sec, born.tv_nsec)
 }
 
-impl Cache {
-    /// The digest of a file of at most `max` bytes in a root filesystem: remembered, or made by reading it.
+/// What is known of a file whose digest is not: its identity, if it has one.
+#[derive(Debug)]
+pub struct Unknown(Option<Stamp>);
+
+/// A file that was read.
+#[derive(Debug)]
+pub struct Hashed {
+    /// Its digest.
+    pub digest: Digest,
+    /// What it was before, if it was written back.
+    before: Option<Stamp>,
+}
+
+impl Unknown {
+    /// Reads the file, of at most `max` bytes. `name` is what messages call it.
     ///
     /// # Errors
-    /// If it cannot be read, or is too large. `name` is what messages call it.
-    pub fn digest_of(
-        &self,
-        file: impl AsFd,
-        layers: Layers<'_>,
-        max: u64,
-        name: &str,
-    ) -> Result<Digest, CacheError> {
-        let certain = self.certain_devices();
-        let known = identity(&file, layers, &certain);
-        let recalled = known.as_ref().and_then(|identity| self.recall(identity)?.parse().ok());
-        if let Some(digest) = recalled {
-            return Ok(digest);
-        }
-        let before = known.filter(|_| fdatasync(&file).is_ok());
+    /// If it cannot be read, or is too large.
+    pub fn hash(self, file: impl AsFd, max: u64, name: &str) -> Result<Hashed, CacheError> {
+        let before = self.0.filter(|_| fdatasync(&file).is_ok());
         let (digest, _) = hash_file(&file, max, name)?;
-        if let Some(before) = before
-            && identity(&file, layers, &certain).as_ref() == Some(&before)
+        Ok(Hashed { digest, before })
+    }
+}
+
+impl Cache {
+    /// The digest of a file in a root filesystem, if it is remembered.
+    ///
+    /// # Errors
+    /// What is known of it else: [`Unknown::hash`] reads it, [`Cache::learn`] keeps what came of that.
+    pub fn known(&self, file: impl AsFd, layers: Layers<'_>) -> Result<Digest, Unknown> {
+        let identity = identity(&file, layers, &self.certain_devices());
+        let recalled = identity.as_ref().and_then(|identity| self.recall(identity)?.parse().ok());
+        recalled.ok_or(Unknown(identity))
+    }
+
+    /// Remembers the digest of a file, if it is still what it was before it was read.
+    pub fn learn(&self, file: impl AsFd, layers: Layers<'_>, hashed: &Hashed) {
+        if let Some(before) = &hashed.before
+            && identity(&file, layers, &self.certain_devices()).as_ref() == Some(before)
         {
-            self.remember(&before, &digest.to_string());
+            self.remember(before, &hashed.digest.to_string());
         }
-        Ok(digest)
     }
 
     /// The devices whose numbers mean the same until the next boot.
@@ -160,12 +177,16 @@ mod tests {
     fn a_file_that_changes_is_never_taken_for_what_it_was() {
         let place = cache(u64::MAX);
         let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |max| {
+            let hashed = place.cache.known(&file, Layers::Plain).expect_err("unknown").hash(&file, max, "it");
+            hashed.inspect(|hashed| place.cache.learn(&file, Layers::Plain, hashed))
+        };
         for text in ["one", "two", "six"] {
             fs::write(file.path(), text).unwrap();
-            let digest = place.cache.digest_of(&file, Layers::Plain, 10, "it").unwrap();
+            let digest = read(10).unwrap().digest;
             assert_eq!(digest, hash_file(&file, 10, "it").unwrap().0);
         }
-        assert!(place.cache.digest_of(&file, Layers::Plain, 2, "it").is_err());
+        assert!(read(2).is_err());
     }
 
     #[test]

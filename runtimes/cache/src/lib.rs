@@ -49,7 +49,7 @@ pub use digest::{Digest, hash_file};
 pub use error::CacheError;
 pub use evict::Entry;
 pub use fingerprint::FingerprintError;
-pub use identity::Layers;
+pub use identity::{Hashed, Layers, Unknown};
 pub use input::Input;
 pub use key::Key;
 pub use obtain::obtain;

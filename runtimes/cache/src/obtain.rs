@@ -4,7 +4,7 @@ use crate::{
     Artifact, Cache, CacheError, Compiler, Input, Key,
     lock::{Lock, Slot, Turn},
 };
-use rustix::fs::fstat;
+use rustix::{fs::fstat, io::Errno};
 
 /// The artifact of a module for the engine of this fingerprint: found, or compiled by us, or by somebody else
 /// while we wait. Blocks; the compile process dies with the calling thread.
@@ -52,7 +52,13 @@ fn make(
 ) -> Result<Artifact, CacheError> {
     let slot = Slot::acquire(cache.place(), compiler.concurrent)?;
     let output = cache.blank()?;
-    let kind = compiler.run(input, &output, lock, slot.number, cache.max_bytes)?;
+    let kind = match compiler.run(input, &output, lock, slot.number, cache.max_bytes) {
+        // The compiler does not know where it writes to, and the module cannot help it.
+        Err(CacheError::Refused { message }) if lacks_room(&message) => {
+            return Err(cache.error("write compiled code to", "", Errno::NOSPC));
+        }
+        run => run?,
+    };
     drop(slot);
     if fstat(&output).is_ok_and(|seen| seen.st_size == 0) {
         return Err(CacheError::Died { name: input.name().into(), how: "it wrote nothing".into() });
@@ -63,6 +69,12 @@ fn make(
         log::warn!("cannot evict from the cache: {error}");
     }
     Ok(artifact)
+}
+
+/// Whether the file system of the output is full.
+fn lacks_room(message: &str) -> bool {
+    let told = |errno: Errno| message.contains(&format!("(os error {})", errno.raw_os_error()));
+    told(Errno::NOSPC) || told(Errno::DQUOT)
 }
 
 #[cfg(test)]

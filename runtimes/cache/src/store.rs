@@ -113,6 +113,13 @@ impl Cache {
         }))
     }
 
+    /// Whether an artifact of this key was found to hold since the last boot: then [`Cache::find`] does not read it,
+    /// but for one that was replaced.
+    #[must_use]
+    pub fn was_checked(&self, key: &Key) -> bool {
+        readlinkat(&self.state, format!("checked-{key}"), Vec::with_capacity(128)).is_ok()
+    }
+
     /// An empty file without a name, for a compiler to write to.
     pub(crate) fn blank(&self) -> Result<OwnedFd, CacheError> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;

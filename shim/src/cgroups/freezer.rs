@@ -24,7 +24,7 @@ use super::discover::{Layout, Tree};
 use super::{Cgroup, CgroupError, Controller, files};
 use crate::process::watch;
 use rustix::fs::OFlags;
-use rustix::io::{Errno, pread};
+use rustix::io::{Errno, pread, pwrite};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -45,7 +45,7 @@ impl Cgroup {
     /// [`CgroupError::NoFreezer`] where the kernel has none; [`CgroupError::NotFrozen`] when a process does not stop in
     /// time: all run again then, as they do when this future is dropped.
     pub async fn freeze(&self) -> Result<(), CgroupError> {
-        let switch = self.switch()?;
+        let switch = self.switch(true)?;
         let undo = Undo(Some(&switch));
         let frozen = match self.hierarchies.layout() {
             Layout::V1(_) => switch.insist().await?,
@@ -65,7 +65,7 @@ impl Cgroup {
     /// Where the kernel has no freezer, or the cgroup is gone.
     #[expect(clippy::unused_async, reason = "the other half of freeze, and nothing to wait for")]
     pub async fn thaw(&self) -> Result<(), CgroupError> {
-        self.switch()?.turn(false)
+        self.switch(false)?.turn(false)
     }
 
     /// v1: has everyone stop who comes by, so that none is born while they are signalled.
@@ -81,48 +81,55 @@ impl Cgroup {
     /// What cannot be turned shows as a process that does not go.
     fn turn_v1(&self, on: bool) {
         if let Layout::V1(_) = self.hierarchies.layout()
-            && let Ok(switch) = self.switch()
+            && let Ok(switch) = self.switch(on)
         {
             let _ = switch.turn(on);
         }
     }
 
-    fn switch(&self) -> Result<Switch<'_>, CgroupError> {
+    fn switch(&self, on: bool) -> Result<Switch<'_>, CgroupError> {
         let (file, words) = match self.hierarchies.layout() {
             Layout::V1(_) => ("freezer.state", ["THAWED", "FROZEN"]),
             Layout::V2 { .. } => ("cgroup.freeze", ["0", "1"]),
         };
         let tree = self.hierarchies.tree_of(Controller::Freezer);
         let tree = tree.ok_or_else(|| CgroupError::NoFreezer { path: self.path.clone() })?;
-        Ok(Switch { cgroup: self, tree, name: self.path.file(file), words })
+        let name = self.path.file(file);
+        let file = files::open(tree, &name, OFlags::WRONLY)
+            .map_err(|errno| self.not_turned(tree, &name, words[usize::from(on)], errno))?;
+        Ok(Switch { cgroup: self, tree, name, words, file })
+    }
+
+    fn not_turned(&self, tree: &Tree, name: &str, value: &str, errno: Errno) -> CgroupError {
+        match errno {
+            Errno::NODEV => CgroupError::Gone { path: self.path.clone() },
+            // The file, or the whole directory?
+            Errno::NOENT => match files::open(tree, self.path.relative(), OFlags::PATH) {
+                Ok(_) => CgroupError::NoFreezer { path: self.path.clone() },
+                Err(_) => CgroupError::Gone { path: self.path.clone() },
+            },
+            errno => {
+                CgroupError::Write { path: tree.whole(name), value: value.to_owned(), source: errno.into() }
+            }
+        }
     }
 }
 
-/// The file that freezes and thaws.
+/// The file that freezes and thaws, open: who has frozen can thaw, whatever runs out meanwhile.
 struct Switch<'a> {
     cgroup: &'a Cgroup,
     tree: &'a Tree,
     name: String,
     /// What is written to thaw and to freeze.
     words: [&'static str; 2],
+    file: OwnedFd,
 }
 
 impl Switch<'_> {
     fn turn(&self, on: bool) -> Result<(), CgroupError> {
         let value = self.words[usize::from(on)];
-        files::write(self.tree, &self.name, value).map_err(|errno| match errno {
-            Errno::NODEV => CgroupError::Gone { path: self.cgroup.path.clone() },
-            // The file, or the whole directory?
-            Errno::NOENT => match files::open(self.tree, self.cgroup.path.relative(), OFlags::PATH) {
-                Ok(_) => CgroupError::NoFreezer { path: self.cgroup.path.clone() },
-                Err(_) => CgroupError::Gone { path: self.cgroup.path.clone() },
-            },
-            errno => CgroupError::Write {
-                path: self.tree.whole(&self.name),
-                value: value.to_owned(),
-                source: errno.into(),
-            },
-        })
+        let written = pwrite(&self.file, value.as_bytes(), 0);
+        written.map(drop).map_err(|errno| self.cgroup.not_turned(self.tree, &self.name, value, errno))
     }
 
     /// v1: whether all are frozen in time.

@@ -30,6 +30,7 @@ pub(super) use write::Before;
 
 use super::discover::Layout;
 use super::{Cgroup, CgroupError, Controller, files};
+use crate::aside::aside;
 use check::{asked, has, refuse_v1, refuse_v2, unified_controller, why_missing};
 use oci_spec::runtime::{LinuxMemory, LinuxResources};
 use value::Value;
@@ -60,8 +61,7 @@ impl Cgroup {
             return self.replace(values);
         }
         let cgroup = self.clone();
-        let done = tokio::task::spawn_blocking(move || cgroup.replace(values)).await;
-        done.map_err(|gone| CgroupError::Runtime { source: std::io::Error::other(gone) })?
+        aside(move || cgroup.replace(values)).await.map_err(|source| CgroupError::Runtime { source })?
     }
 
     /// What is written for them here.

@@ -47,6 +47,10 @@ pub(super) fn reserve(stream: UnixStream, id: &str) -> Result<Answer, JoinError>
     match exchange(stream, &request) {
         Ok(answer) => read(&answer),
         Err(error) if is_gone(&error) => Ok(Answer::Leaving),
+        // What a socket's time limit is called.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(JoinError::Silent(ErrorKind::TimedOut.into()))
+        }
         Err(error) => Err(JoinError::Silent(error)),
     }
 }

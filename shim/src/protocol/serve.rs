@@ -22,6 +22,7 @@ use containerd_shim_protos::ttrpc::r#async::{MethodHandler, Server as TtrpcServe
 use containerd_shim_protos::ttrpc::{Code, Request, Response, get_status};
 use futures_core::Stream;
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::pin::Pin;
@@ -71,9 +72,8 @@ pub async fn serve(
     }
     services.insert("containerd.runtime.sandbox.v1.Sandbox".to_owned(), service([]));
     services.insert(SERVICE.to_owned(), service([(METHOD, Box::new(Reserve(expected)))]));
-    let mut server = TtrpcServer::new()
-        .add_listener(Listener::new(Incoming { listener, pause: None }))
-        .register_service(services);
+    let mut server =
+        TtrpcServer::new().add_listener(Listener::new(Incoming::new(listener))).register_service(services);
     server.start().await.map_err(ServeError::Start)?;
     Ok(Server(server))
 }
@@ -111,14 +111,31 @@ impl MethodHandler for Reserve {
     }
 }
 
-/// Connections as they come. Where none can be accepted (no descriptor is left) it waits a little: ttrpc would
-/// ask again at once, for ever.
+/// Connections as they come. One descriptor is kept for when there is no other left: so somebody can still connect,
+/// and hears from a Create what is missing. Where none can be accepted it waits a little: ttrpc would ask again at
+/// once, for ever.
 struct Incoming {
     listener: UnixListener,
+    spare: Option<File>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 const PAUSE: Duration = Duration::from_secs(1);
+
+impl Incoming {
+    fn new(listener: UnixListener) -> Self {
+        Self { listener, spare: spare(), pause: None }
+    }
+}
+
+/// A descriptor of nothing.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
 
 impl Stream for Incoming {
     type Item = io::Result<UnixStream>;
@@ -130,7 +147,11 @@ impl Stream for Incoming {
                 self.pause = None;
             }
             match ready!(self.listener.poll_accept(context)) {
-                Ok((stream, _)) => return Poll::Ready(Some(Ok(stream))),
+                Ok((stream, _)) => {
+                    self.spare = self.spare.take().or_else(spare);
+                    return Poll::Ready(Some(Ok(stream)));
+                }
+                Err(error) if lacks_descriptors(&error) && self.spare.take().is_some() => {}
                 Err(error) => {
                     log::error!("cannot accept a connection: {error}");
                     self.pause = Some(Box::pin(sleep(PAUSE)));

@@ -126,6 +126,13 @@ fn lock(path: &Path) -> Result<OwnedFd, SocketError> {
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(directory),
             Err(Errno::AGAIN) if Instant::now() < until => sleep(PAUSE),
+            // Somebody has it for longer than anything takes.
+            Err(Errno::AGAIN) => {
+                return Err(SocketError::Lock {
+                    path: path.to_owned(),
+                    source: io::ErrorKind::TimedOut.into(),
+                });
+            }
             Err(errno) => return Err(SocketError::Lock { path: path.to_owned(), source: errno.into() }),
         }
     }

@@ -1,6 +1,7 @@
 //! Errors as ttrpc has them.
 
 use crate::cgroups::CgroupError;
+use crate::remedy::with_remedy;
 use crate::task::{TaskError, chain};
 use containerd_shim_protos::ttrpc::{self, Code, get_status};
 
@@ -30,7 +31,7 @@ pub(super) fn status(error: TaskError) -> ttrpc::Error {
         | TaskError::Update { .. }
         | TaskError::Cgroup { .. } => Code::UNKNOWN,
     };
-    rpc(code, chain(&error))
+    rpc(code, with_remedy(chain(&error)))
 }
 
 /// A code with its text.

@@ -1,14 +1,17 @@
 //! A module's native artifact: from the cache, or compiled once for all who wait.
 //!
 //! ```text
-//!  digest (remembered, of the file, or the layer's own) ─▶ Cache::find ── hit ──────────────────────▶ Artifact
-//!                     └ miss ─▶ sealed copy (a layer is hashed while it comes) ─▶ obtain, on a thread of its own
+//!  digest: the layer's own, or remembered ────────────────────────────┐
+//!          else the file is read                            aside      ├─▶ Cache::find ── hit ──▶ Artifact
+//!          a hit that was not checked since the last boot   aside ─────┘       └ miss
+//!  miss: sealed copy (a layer is hashed while it comes) ─▶ obtain      aside
 //! ```
 //!
-//! Everything beyond the miss blocks, and the compile process dies with the thread that made it; so this is
-//! the one thing the server has a second thread for, as long as it lasts.
+//! Aside is a thread of its own, as long as it lasts: megabytes take their time to be read, and others wait for the
+//! server meanwhile. The compile process dies with the thread that made it.
 
 use super::host::Host;
+use crate::aside::aside;
 use pinnace_cache::{Artifact, Cache, CacheError, Digest, FingerprintError, Input, Key, Layers};
 use pinnace_node::{Config, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
@@ -40,9 +43,17 @@ pub enum CompileError {
     /// The compile program is not there.
     #[error(transparent)]
     Installation(#[from] InstallationError),
-    /// The thread ended early.
-    #[error("the compilation was given up: the server is ending")]
-    GivenUp,
+    /// No thread to read or compile it on.
+    #[error("cannot start a thread for a module: {0}")]
+    Thread(#[source] io::Error),
+    /// No second descriptor of it.
+    #[error("cannot hand {name} to a thread: {source}")]
+    Hand {
+        /// The module.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Where a module's bytes are.
@@ -81,20 +92,38 @@ impl<'a> Compiler<'a> {
     /// When the module cannot be read or compiled.
     pub(super) async fn artifact(&self, name: &str, source: Source<'_>) -> Result<Artifact, CompileError> {
         let max = self.config.module.max_bytes.get();
+        let cache = &self.host.cache;
         let digest = match source {
-            Source::File(file, layers) => self.host.cache.digest_of(file, layers, max, name)?,
             Source::Layer(_, layer) => Digest(*layer.digest.bytes()),
+            Source::File(file, layers) => match cache.known(file, layers) {
+                Ok(digest) => digest,
+                Err(unknown) => {
+                    let (copy, named) = (copy(file, name)?, name.to_owned());
+                    let hashed = aside(move || unknown.hash(&copy, max, &named)).await;
+                    let hashed = hashed.map_err(CompileError::Thread)??;
+                    cache.learn(file, layers, &hashed);
+                    hashed.digest
+                }
+            },
         };
         let key = Key::new(digest, &self.fingerprint);
-        if let Some(artifact) = self.host.cache.find(&key)? {
+        if let Some(artifact) = self.find(key).await? {
             return Ok(artifact);
         }
-        let input = match source {
-            Source::File(file, _) => Input::copy(file, max, name)?,
-            Source::Layer(image, layer) => self.fetch(image, layer, digest, name).await?,
+        let module = match source {
+            Source::File(file, _) => Module::File(copy(file, name)?, max, name.to_owned()),
+            Source::Layer(image, layer) => Module::Input(self.fetch(image, layer, digest, name).await?),
         };
         log::info!("compiling {name} for {}", self.engine);
-        self.compile(input).await
+        self.compile(module).await
+    }
+
+    async fn find(&self, key: Key) -> Result<Option<Artifact>, CompileError> {
+        let cache = Arc::clone(&self.host.cache);
+        if cache.was_checked(&key) {
+            return Ok(cache.find(&key)?);
+        }
+        Ok(aside(move || cache.find(&key)).await.map_err(CompileError::Thread)??)
     }
 
     async fn fetch(
@@ -110,7 +139,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Whoever stops waiting, because something else of the container failed, ends the compile process too.
-    async fn compile(&self, input: Input) -> Result<Artifact, CompileError> {
+    async fn compile(&self, module: Module) -> Result<Artifact, CompileError> {
         let (waited_for, waiting) = io::pipe().map_err(CompileError::Pipe)?;
         let job = Job {
             program: self.host.installation.compile_program(self.engine)?,
@@ -118,13 +147,26 @@ impl<'a> Compiler<'a> {
             cache: Arc::clone(&self.host.cache),
             fingerprint: self.fingerprint.clone(),
             bounds: self.config.compile.clone(),
-            input,
+            module,
             waited_for,
         };
-        let done = tokio::task::spawn_blocking(move || job.run()).await;
+        let done = aside(move || job.run()).await.map_err(CompileError::Thread)?;
         drop(waiting);
-        done.map_err(|_| CompileError::GivenUp)?
+        done
     }
+}
+
+/// A second descriptor of a file, for a thread.
+fn copy(file: &File, name: &str) -> Result<File, CompileError> {
+    file.try_clone().map_err(|source| CompileError::Hand { name: name.to_owned(), source })
+}
+
+/// What is to be compiled.
+enum Module {
+    /// A file, with its bound and its name.
+    File(File, u64, String),
+    /// What was fetched.
+    Input(Input),
 }
 
 /// One compilation, with everything it needs on its thread.
@@ -134,7 +176,7 @@ struct Job {
     cache: Arc<Cache>,
     fingerprint: String,
     bounds: pinnace_node::Compile,
-    input: Input,
+    module: Module,
     waited_for: PipeReader,
 }
 
@@ -150,6 +192,10 @@ impl Job {
             waited_for: Some(self.waited_for.as_fd()),
             cgroup: Some(self.bounds.cgroup.as_path()),
         };
-        Ok(pinnace_cache::obtain(&self.cache, &self.fingerprint, &self.input, compiler)?)
+        let input = match self.module {
+            Module::File(file, max, name) => Input::copy(file, max, &name)?,
+            Module::Input(input) => input,
+        };
+        Ok(pinnace_cache::obtain(&self.cache, &self.fingerprint, &input, compiler)?)
     }
 }

@@ -1,10 +1,10 @@
 //! Where a terminal's output goes.
 
+use crate::aside::aside;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 use tokio::net::unix::pipe;
-use tokio::task::spawn_blocking;
 
 /// A place for output.
 #[derive(Debug, Default)]
@@ -26,8 +26,7 @@ impl Sink {
             Self::Pipe(writer) => all(writer, &chunk).await,
             Self::File(file) => {
                 let file = Arc::clone(file);
-                let writing = spawn_blocking(move || file.as_ref().write_all(&chunk));
-                writing.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+                aside(move || file.as_ref().write_all(&chunk)).await.flatten()
             }
         };
         if let Err(error) = written {
