@@ -302,7 +302,12 @@ impl Node {
         daemon.start_again(version);
         self.client.reconnect(&daemon.socket());
         if daemon.has_cri() {
-            until("the CRI to serve again", || cri::serves(&self.client).then_some(()));
+            // Without a network for pods the CRI never calls itself ready.
+            let serves = || match self.network {
+                Some(_) => cri::serves(&self.client),
+                None => cri::answers(&self.client),
+            };
+            until("the CRI to serve again", || serves().then_some(()));
         }
     }
 

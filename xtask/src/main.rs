@@ -21,6 +21,7 @@ mod measure;
 mod paths;
 mod programs;
 mod run;
+mod soak;
 mod test;
 mod tools;
 
@@ -49,6 +50,8 @@ enum Command {
     TestFull,
     /// Kubernetes' own tests of a runtime, with runc and with Pinnace
     Critest(critest::Options),
+    /// Random calls by eight clients with random kills for half an hour
+    Soak(soak::Options),
     /// Tests on machines with other cgroups, v2 only and those of systemd, in qemu
     TestCgroup2(machine::Tests),
     /// A shell, or any command, on one of these machines
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::test(&options),
         Command::TestFull => test::full(),
         Command::Critest(options) => critest::critest(&options),
+        Command::Soak(options) => soak::soak(&options),
         Command::TestCgroup2(options) => machine::test(&options),
         Command::Machine(options) => machine::command(&options),
         Command::Measure(options) => measure::measure(&options),

@@ -24,8 +24,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Test targets of `e2e` that need several versions at once.
-const ONCE: [&str; 1] = ["upgrade"];
+/// Test targets of `e2e` that need several versions at once, or one for a while.
+const ONCE: [&str; 2] = ["soak", "upgrade"];
 
 /// Kubernetes' own tests: on the newest version, and when matrices run whole on each that tells its cgroup driver,
 /// without which they want systemd.

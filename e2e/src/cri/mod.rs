@@ -31,7 +31,7 @@ use crate::client::Client;
 use crate::node::Node;
 use crate::places;
 use crate::wait::until;
-use messages::{ImageIs, ImageSpec, OfImage};
+use messages::{Empty, ImageIs, ImageSpec, OfImage};
 use pinnace_oci::build::Image;
 use prost::Message;
 use std::fs;
@@ -88,6 +88,11 @@ pub(crate) fn import(node: &Node, name: &str, image: &Image) {
     assert!(output.status.success(), "ctr images import: {}", String::from_utf8_lossy(&output.stderr));
     fs::remove_file(&file).expect("remove an archive");
     until("the CRI to know an image", || knows(node.client(), name).then_some(()));
+}
+
+/// Whether the CRI answers, which it does some time after containerd does.
+pub(crate) fn answers(client: &Client) -> bool {
+    call::<_, Empty>(client, "/runtime.v1.RuntimeService/Status", Empty {}).is_ok()
 }
 
 /// Whether the CRI knows an image by this name.
