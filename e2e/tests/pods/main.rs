@@ -3,6 +3,8 @@
 //! `PINNACE_CONTAINERD` names the version; `cargo xtask test` runs everything once for each.
 
 mod crash;
+mod debug;
+mod devices;
 mod life;
 mod many;
 mod mixed;
@@ -10,6 +12,7 @@ mod namespaces;
 mod network;
 mod probe;
 mod security;
+mod stats;
 mod users;
 mod volumes;
 
