@@ -2,6 +2,7 @@
 //!
 //! `PINNACE_CONTAINERD` names the version; `cargo xtask test` runs everything once for each.
 
+mod abandoned;
 mod bad_input;
 mod cgroups;
 mod configuration;
@@ -9,6 +10,7 @@ mod crash;
 mod events;
 mod exec;
 mod exhaust;
+mod group_storm;
 mod grouping;
 mod handlers;
 mod hooks;
@@ -20,6 +22,7 @@ mod lifecycle;
 mod logger;
 mod memory;
 mod native;
+mod new_programs;
 mod oom;
 mod pause;
 mod restart;
