@@ -21,7 +21,7 @@ use suite::{Outcome, Outcomes, Runtime};
 /// What fails with Pinnace where runc of this machine does not even try, and why.
 const OPEN: [(&str, &str); 1] = [(
     "Host idmap mount support is needed runtime should support NamespaceMode_POD",
-    "runc cannot join the pod's pid namespace, which is not of the pod's user namespace",
+    "runc before 1.2 joins no pid namespace from outside the pod's user namespace",
 )];
 
 /// What containerd lets no other handler than runc's have before this release: it asks none but runc what it can.

@@ -8,7 +8,7 @@ use pinnace_e2e::places;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The namespace, which is the name of the cgroup above all pods.
 const ABOVE: &str = "k8s.io";
@@ -42,7 +42,8 @@ impl Traces {
         // A chain goes once no rule names it and none is in it.
         for (made, undone) in [("-A ", "-D "), ("-N ", "-X ")] {
             rules.iter().filter_map(|rule| rule.strip_prefix(made)).for_each(|rule| {
-                iptables(&format!("{undone}{rule}"));
+                let removed = iptables(&format!("{undone}{rule}"));
+                assert!(removed.status.success(), "{undone}{rule}: {removed:?}");
             });
         }
         let left = cgroups();
@@ -74,16 +75,14 @@ fn segments() -> BTreeSet<String> {
     unused.filter_map(|row| row.get(1).map(|id| (*id).to_owned())).collect()
 }
 
-/// The plugin's chains and rules, as `iptables` takes them.
+/// The plugin's chains and rules, as `iptables` takes them; none where it does not work.
 fn rules() -> Vec<String> {
-    let all = iptables("-S");
+    let all = String::from_utf8(iptables("-S").stdout).expect("text");
     all.lines().filter(|line| line.contains(CHAINS)).map(str::to_owned).collect()
 }
 
-/// What `iptables` says to this; its words are quoted as for a shell.
-fn iptables(words: &str) -> String {
+/// Has `iptables` do this; the words are quoted as for a shell.
+fn iptables(words: &str) -> Output {
     let line = format!("exec {} -t nat {words}", places::tools().join("iptables").display());
-    let output = Command::new("sh").args(["-c", &line]).output().expect("a shell");
-    assert!(output.status.success(), "{line}: {output:?}");
-    String::from_utf8(output.stdout).expect("text")
+    Command::new("sh").args(["-c", &line]).output().expect("a shell")
 }
