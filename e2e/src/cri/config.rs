@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The lines in this format of containerd's configuration.
 ///
-/// Registries are looked up in `certs.d`, networks in `cni`; until one is there, pods use the host's.
+/// Registries are looked up in `certs.d`, devices in `cdi`, networks in `cni`; until one is there, pods use the host's.
 pub(crate) fn configuration(format: u32, dir: &Path) -> String {
     let dir = dir.display();
     let programs = places::tools().join("cni");
@@ -17,7 +17,7 @@ pub(crate) fn configuration(format: u32, dir: &Path) -> String {
     };
     let runtime = |plugin: &str| {
         format!(
-            "[plugins.\"{plugin}\"]\nrestrict_oom_score_adj = true\n\
+            "[plugins.\"{plugin}\"]\nrestrict_oom_score_adj = true\ncdi_spec_dirs = [\"{dir}/cdi\"]\n\
              [plugins.\"{plugin}\".containerd]\ndefault_runtime_name = \"{HANDLER}\"\n\
              [plugins.\"{plugin}\".containerd.runtimes.{HANDLER}]\nruntime_type = \"{PINNACE}\"\n\
              [plugins.\"{plugin}\".containerd.runtimes.{RUNC_HANDLER}]\nruntime_type = \"{RUNC}\"\n\
@@ -29,7 +29,7 @@ pub(crate) fn configuration(format: u32, dir: &Path) -> String {
     match format {
         ..=2 => {
             let plugin = "io.containerd.grpc.v1.cri";
-            let sandbox = format!("sandbox_image = \"{SANDBOX_IMAGE}\"\n");
+            let sandbox = format!("sandbox_image = \"{SANDBOX_IMAGE}\"\nenable_cdi = true\n");
             // A table's own keys come before those of the tables in it.
             let lines = runtime(plugin).replacen("]\n", &format!("]\n{sandbox}"), 1);
             lines + &registry(plugin)

@@ -3,7 +3,8 @@
 use super::call;
 use super::messages::{
     AskAll, Capabilities, ContainerConfig, ContainerLinux, ContainerSecurity, CreateContainer, EXITED, Empty,
-    ExecSync, Executed, Id, Mount, Named, Number, Profile, StatusOf, StopContainer, Variable,
+    ExecSync, Executed, Id, LOCALHOST, Mount, Named, Namespaces, Number, Profile, StatusOf, StopContainer,
+    TARGET, Variable,
 };
 use super::pod::{Pod, PodEnded, id, pid};
 use crate::wait::until;
@@ -94,6 +95,28 @@ impl<'pod, 'node> ContainerDraft<'pod, 'node> {
     #[must_use]
     pub fn seccomp(mut self) -> Self {
         self.security.seccomp = Some(Profile::default());
+        self
+    }
+
+    /// A seccomp profile of the node's.
+    #[must_use]
+    pub fn seccomp_file(mut self, file: &Path) -> Self {
+        self.security.seccomp = Some(Profile { kind: LOCALHOST, file: file.display().to_string() });
+        self
+    }
+
+    /// In another container's pid namespace, as `kubectl debug --target` wants it.
+    #[must_use]
+    pub fn debugging(mut self, other: &PodContainer<'_, '_>) -> Self {
+        let own = self.security.namespaces.take().unwrap_or_default();
+        self.security.namespaces = Some(Namespaces { pid: TARGET, target: other.id().to_owned(), ..own });
+        self
+    }
+
+    /// A device by its name in CDI.
+    #[must_use]
+    pub fn device(mut self, name: &str) -> Self {
+        self.config.devices.push(Named { name: name.to_owned() });
         self
     }
 

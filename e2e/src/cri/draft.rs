@@ -30,7 +30,7 @@ impl<'node> PodDraft<'node> {
             ..Default::default()
         };
         let linux = PodLinux { cgroup_parent: node.cgroup_parent(), ..Default::default() };
-        let namespaces = Namespaces { network: POD, pid: CONTAINER, ipc: POD, users: None };
+        let namespaces = Namespaces { network: POD, pid: CONTAINER, ipc: POD, ..Default::default() };
         Self { node, handler: HANDLER, config, namespaces, security: PodSecurity::default(), linux }
     }
 

@@ -15,6 +15,9 @@ pub(super) const CONTAINER: i32 = 1;
 /// Namespaces that are the node's.
 pub(super) const NODE: i32 = 2;
 
+/// Namespaces that are another container's.
+pub(super) const TARGET: i32 = 3;
+
 /// The state of a pod that is ready; the other is 1.
 pub(super) const READY: i32 = 0;
 
@@ -49,6 +52,9 @@ pub(super) struct Namespaces {
     pub(super) pid: i32,
     #[prost(int32, tag = "3")]
     pub(super) ipc: i32,
+    /// Whose pid namespace it is, if it is a container's.
+    #[prost(string, tag = "4")]
+    pub(super) target: String,
     #[prost(message, optional, tag = "5")]
     pub(super) users: Option<Users>,
 }
@@ -80,12 +86,17 @@ pub(super) struct Number {
     pub(super) value: i64,
 }
 
-/// Of the kind `RuntimeDefault`, when it is there.
+/// Of the kind `RuntimeDefault`, when it is there and says nothing.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Profile {
     #[prost(int32, tag = "1")]
     pub(super) kind: i32,
+    #[prost(string, tag = "2")]
+    pub(super) file: String,
 }
+
+/// A profile of the kind `Localhost`.
+pub(super) const LOCALHOST: i32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PodSecurity {
@@ -230,6 +241,9 @@ pub(super) struct ContainerConfig {
     pub(super) log_path: String,
     #[prost(message, optional, tag = "15")]
     pub(super) linux: Option<ContainerLinux>,
+    /// By the names of CDI.
+    #[prost(message, repeated, tag = "17")]
+    pub(super) devices: Vec<Named>,
 }
 
 #[derive(Clone, PartialEq, Message)]

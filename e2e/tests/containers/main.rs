@@ -7,6 +7,7 @@ mod bad_input;
 mod cgroups;
 mod configuration;
 mod crash;
+mod devices;
 mod events;
 mod exec;
 mod exhaust;

@@ -70,3 +70,20 @@ fn capabilities_are_added_and_dropped() {
     let draft = pod.draft(&image).args(&["sleep"]).capabilities(&[], &["ALL"]);
     assert_eq!(status(draft.start().expect("start").pid(), "CapEff:"), "0000000000000000");
 }
+
+#[test]
+fn a_seccomp_profile_of_the_node_s_takes_away_what_a_guest_would_do() {
+    let node = Node::with_pods();
+    let image = tool(&node);
+    let file = node.dir().join("no-sockets.json");
+    let call = serde_json::json!({"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13});
+    let profile = serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [call]});
+    std::fs::write(&file, profile.to_string()).expect("a profile");
+    let pod = node.draft_pod().run().expect("a pod");
+    let serves = || pod.draft(&image).args(&["serve", "8080"]);
+    let ended = serves().seccomp_file(&file).run();
+    assert_eq!(ended.code, 1);
+    assert!(ended.output.contains("ermission denied"), "{}", ended.output);
+    // What it allows beyond our own list stays forbidden: the guest runs on that.
+    serves().start().expect("start").wait_for("listening");
+}

@@ -33,7 +33,7 @@ pub use guest::{Guest, Kind, Module, Preopen};
 pub use holding::Holding;
 pub use hooks::{Hook, Hooks};
 pub use sandbox::{
-    Arg, ArgOp, Build, Capabilities, Device, Living, Mount, MountFlags, MountKind, Namespace, Program,
+    Arg, ArgOp, Build, Capabilities, Device, Living, Mount, MountFlags, MountKind, Namespace, Node, Program,
     Rlimit, Root, Sandbox, Seccomp, SeccompAction, SeccompRule, User,
 };
 pub use wire::{WireError, decode, decode_record, encode, encode_record};

@@ -139,6 +139,25 @@ pub enum MountKind {
         /// Whether mounts below the source are mapped too.
         below: bool,
     },
+    /// A device that the spec gives by its numbers.
+    Node(Node),
+}
+
+/// A device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Whether it is a block device; else it is a character device.
+    pub block: bool,
+    /// The driver's number.
+    pub major: u32,
+    /// The device's.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// The owner's id on the host.
+    pub uid: u32,
+    /// The group's.
+    pub gid: u32,
 }
 
 /// The devices a guest may see.

@@ -92,11 +92,11 @@ fn build(
     // Mount points that are missing are made as the spec's root would make them.
     limits::set_umask(Some(0o022));
     users.map_or(Ok(()), Users::make_files_as_root)?;
-    let devs = mounts::attach_all(root.as_fd(), &files.mounts)?;
+    let devices = mounts::attach_all(root.as_fd(), &files.mounts)?;
     mounts::hold_still(root.as_fd(), &files.readonly_paths)?;
     meanwhile(root.as_fd())?;
     // From here on, nothing of image or volumes, or of what a hook mounted, is a program, a device or set-uid.
-    mounts::restrict_tree(root.as_fd(), devs)?;
+    mounts::restrict_tree(root.as_fd(), devices)?;
     // After it, because the file that covers a masked one is a device.
     mounts::mask(root.as_fd(), &files.masked_paths)?;
     // After the mount points were made.

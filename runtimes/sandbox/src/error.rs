@@ -217,6 +217,21 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// A device of the spec could not be given.
+    #[error(
+        "cannot make the device {destination} ({major}:{minor}) of the spec; it takes CAP_MKNOD on the host"
+    )]
+    Node {
+        /// Container path.
+        destination: String,
+        /// The driver's number.
+        major: u32,
+        /// The device's.
+        minor: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A path could not be masked.
     #[error("cannot mask {path}")]
     Mask {

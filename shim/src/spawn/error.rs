@@ -2,6 +2,7 @@
 
 use super::bundle::BundleError;
 use super::compile::CompileError;
+use super::devices::DeviceError;
 use super::engine::EngineError;
 use super::exec::ExecError;
 use super::module::ModuleError;
@@ -37,6 +38,9 @@ pub enum SpawnFailure {
     /// Its mounts.
     #[error(transparent)]
     Mount(#[from] MountError),
+    /// Its devices.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Its walls.
     #[error(transparent)]
     Wall(#[from] WallError),

@@ -16,6 +16,7 @@
 mod bundle;
 mod compile;
 mod control;
+mod devices;
 mod engine;
 mod entry;
 mod error;
@@ -85,11 +86,12 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let find = module::find(host, &config, &request.id, (view, entry), layers.to_cache(), &spec, process);
     let make = async {
         let mounts = mounts::mounts(&spec, users.as_ref())?;
+        let devices = devices::devices(&spec, users.as_ref())?;
         let mut place = Place::make(host, request, &spec, users).await?;
         place.stdio.ready().await?;
-        Ok((mounts, place))
+        Ok((mounts, devices, place))
     };
-    let (module, (mounts, place)) = tokio::try_join!(find, make)?;
+    let (module, (mounts, devices, place)) = tokio::try_join!(find, make)?;
 
     let origin = Origin { rootfs: request.rootfs.clone(), layer: module.layer };
     let mut descriptors = Descriptors::new(place.stdio.child_fds());
@@ -98,7 +100,8 @@ pub async fn create(host: &Host, request: &CreateRequest) -> Result<Born, SpawnF
     let limits = place.memory_limits();
     let memory_limits = limits.iter().map(|file| descriptors.add(file.as_fd())).collect();
     let join = place.namespaces.join.iter().map(|(kind, fd)| (*kind, descriptors.add(fd.as_fd()))).collect();
-    let numbered = mounts.iter().map(|placed| placed.to_plan(|fd| descriptors.add(fd))).collect();
+    let numbered = mounts.iter().map(|placed| placed.to_plan(|fd| descriptors.add(fd)));
+    let numbered = numbered.chain(devices).collect();
     let root = walls::files(&spec, root_number, numbered, hooked);
     let plan = Plan {
         id: request.id.clone(),

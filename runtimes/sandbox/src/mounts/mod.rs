@@ -17,6 +17,7 @@ mod dev;
 mod hide;
 pub(crate) mod kernel;
 mod mountinfo;
+mod node;
 pub(crate) mod path;
 mod query;
 pub(crate) mod root;
@@ -30,8 +31,15 @@ use pinnace_plan::{Device, Mount, MountFlags, MountKind};
 use rustix::mount::{MoveMountFlags, move_mount};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A `/dev` that was mounted, to be filled once the tree allows no devices.
-pub(crate) struct Dev<'a> {
+/// What is filled once the tree allows no devices.
+#[derive(Default)]
+pub(crate) struct Devices<'a> {
+    devs: Vec<Dev<'a>>,
+    nodes: Vec<node::Due<'a>>,
+}
+
+/// A `/dev` that was mounted.
+struct Dev<'a> {
     mount: OwnedFd,
     devices: &'a [Device],
     read_only: bool,
@@ -39,12 +47,9 @@ pub(crate) struct Dev<'a> {
 }
 
 /// Attaches the mounts below `root`, in order; the answer is what [`restrict_tree`] still has to fill.
-pub(crate) fn attach_all<'a>(
-    root: BorrowedFd<'_>,
-    mounts: &'a [Mount],
-) -> Result<Vec<Dev<'a>>, SandboxError> {
+pub(crate) fn attach_all<'a>(root: BorrowedFd<'_>, mounts: &'a [Mount]) -> Result<Devices<'a>, SandboxError> {
     let mut known = KernelFileSystems::default();
-    let mut devs = Vec::new();
+    let mut devices = Devices::default();
     for mount in mounts {
         let destination = mount.destination.as_str();
         if !destination.starts_with('/') || destination.split('/').all(|name| matches!(name, "" | "." | ".."))
@@ -70,14 +75,16 @@ pub(crate) fn attach_all<'a>(
                 let tree = tmpfs::make(destination, options, change.set)?;
                 drop(attach(root, destination, tree)?);
             }
-            MountKind::Dev { devices, options } => {
+            MountKind::Dev { devices: few, options } => {
                 let tree = tmpfs::make(destination, options, change(mount.flags, 0).set)?;
                 let mounted = attach(root, destination, tree)?;
-                devs.push(Dev { mount: mounted, devices, read_only: mount.read_only, destination });
+                let (few, read_only) = (few.as_slice(), mount.read_only);
+                devices.devs.push(Dev { mount: mounted, devices: few, read_only, destination });
             }
+            MountKind::Node(node) => devices.nodes.push(node::expect(root, *node, destination)?),
         }
     }
-    Ok(devs)
+    Ok(devices)
 }
 
 /// Forbids set-uid, devices, execution and propagation everywhere.
@@ -87,10 +94,11 @@ pub(crate) fn forbid(root: BorrowedFd<'_>) -> Result<(), SandboxError> {
         .map_err(|source| SandboxError::Restrict { destination: "/".to_owned(), source })
 }
 
-/// Forbids that everywhere, then gives the devices of `devs`.
-pub(crate) fn restrict_tree(root: BorrowedFd<'_>, devs: Vec<Dev<'_>>) -> Result<(), SandboxError> {
+/// Forbids that everywhere, then gives the devices.
+pub(crate) fn restrict_tree(root: BorrowedFd<'_>, devices: Devices<'_>) -> Result<(), SandboxError> {
     forbid(root)?;
-    for dev in devs {
+    devices.nodes.iter().try_for_each(node::give)?;
+    for dev in devices.devs {
         for &device in dev.devices {
             dev::give(dev.mount.as_fd(), device)?;
         }
