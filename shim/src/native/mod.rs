@@ -10,7 +10,7 @@
 //!  signals, pids, figures, pause and resume: by the process' descriptor and its cgroup, as for Wasm
 //! ```
 //!
-//! Every command of the runtime has a directory of its own in the bundle ([`errand`]) for its log, whose last error is
+//! Every command of the runtime has a memory file of its own ([`errand`]) for its log, whose last error is
 //! the answer, in the runtime's own words: Docker and kubectl know an exit of 126 or 127 by them.
 //!
 //! A native container does not die with the server. So the bundle says by what it was made ([`note`]), and containerd's
@@ -32,7 +32,7 @@ use crate::process::{Process, orphans};
 use crate::spawn::{Born, Bundle, Gate, Host, Runner, Spawned, cgroups_path};
 use crate::stdio::{ConsoleSocket, Owner, Request, Stdio};
 use crate::task::{CreateRequest, ExecRequest};
-use errand::Errand;
+use errand::{Desk, Errand};
 use note::Remains;
 use oci_spec::runtime::{LinuxResources, Spec};
 use pinnace_node::Config;
@@ -122,7 +122,7 @@ impl Container {
         // The name by which `delete` finds it.
         let bundle = &self.remains.bundle;
         let args = ["--bundle".into(), bundle.into()];
-        self.born("create", &args, &Bundle(bundle).pid_file(), stdio, request, &self.errand()?).await
+        self.born("create", &args, &Bundle(bundle).pid_file(), stdio, request, &Errand::new()?).await
     }
 
     /// Has its init enter its program.
@@ -131,7 +131,7 @@ impl Container {
     /// With the runtime's words.
     pub async fn start(&self) -> Result<(), NativeError> {
         let runtime = &self.remains.runtime;
-        runtime.run(&self.errand()?, "start", [self.id()], Streams::Own(None), None).await
+        runtime.run(&Errand::new()?, "start", [self.id()], Streams::Own(None), None).await
     }
 
     /// Makes a further process, which is in its program when it is there.
@@ -141,11 +141,10 @@ impl Container {
     pub async fn exec(&self, request: &ExecRequest) -> Result<Spawned, NativeError> {
         let mut stdio = Stdio::expect(&request.stdio, self.owner())?;
         stdio.ready().await?;
-        let errand = self.errand()?;
-        let file = errand.give("process.json", &process(request)?)?;
+        let (errand, desk) = (Errand::new()?, Desk::new(&self.remains.bundle)?);
+        let file = desk.give("process.json", &process(request)?)?;
         let args = ["--detach".into(), "--process".into(), file.into()];
-        let process =
-            self.born("exec", &args, &errand.pid_file(), &mut stdio, &request.stdio, &errand).await?;
+        let process = self.born("exec", &args, &desk.pid_file(), &mut stdio, &request.stdio, &errand).await?;
         Ok(Spawned { process, gate: Gate::Open, stdio })
     }
 
@@ -159,7 +158,7 @@ impl Container {
             pinnace_spawn::sealed("resources", &text).map_err(NativeError::file("make", "a memory file"))?;
         let args = ["--resources".into(), "-".into(), self.id()];
         let runtime = &self.remains.runtime;
-        runtime.run(&self.errand()?, "update", args, Streams::Own(Some(stdin)), Some(SHORT)).await
+        runtime.run(&Errand::new()?, "update", args, Streams::Own(Some(stdin)), Some(SHORT)).await
     }
 
     /// Has the runtime forget it, whatever lives of it, and unmounts its root.
@@ -216,10 +215,6 @@ impl Container {
 
     fn owner(&self) -> Owner<'_> {
         Owner { namespace: &self.namespace, id: &self.remains.id }
-    }
-
-    fn errand(&self) -> Result<Errand, NativeError> {
-        Errand::new(&self.remains.bundle)
     }
 }
 

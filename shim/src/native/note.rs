@@ -3,7 +3,7 @@
 use super::errand::Errand;
 use super::runtime::{Runtime, Streams};
 use super::{NativeError, rootfs};
-use crate::spawn::Bundle;
+use crate::spawn::{Bundle, note};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -31,7 +31,7 @@ impl Remains {
         let path = file(&self.bundle);
         let text =
             serde_json::to_vec(self).map_err(|source| NativeError::Note { path: path.clone(), source })?;
-        fs::write(&path, text).map_err(NativeError::file("write", &path))
+        note(&path, &text).map_err(NativeError::file("write", &path))
     }
 
     /// Says it in its place in the bundle of its pod, for when its own is gone, and its root with that.
@@ -54,7 +54,7 @@ impl Remains {
 
     /// Has the runtime forget it, whatever lives of it, unmounts its root, and takes the word back.
     pub(super) async fn undo(&self, limit: Duration) -> Result<(), NativeError> {
-        let errand = Errand::new(&self.bundle)?;
+        let errand = Errand::new()?;
         let args = ["--force".into(), (&self.id).into()];
         let deleted = match self.runtime.run(&errand, "delete", args, Streams::Own(None), Some(limit)).await {
             // Whoever removed the program has left its state to us.

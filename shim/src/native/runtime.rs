@@ -82,9 +82,8 @@ impl Runtime {
         let (streams, own_stderr) = match streams {
             Streams::Container(streams) => (streams, None),
             Streams::Own(stdin) => {
-                let path = errand.stderr();
-                let stderr = File::create(&path).map_err(NativeError::file("make", &path))?;
-                (null(stdin, stderr.into())?, Some(path))
+                let stderr = errand.stderr.try_clone().map_err(NativeError::file("copy", "a memory file"))?;
+                (null(stdin, stderr.into())?, Some(&errand.stderr))
             }
         };
         let args: Vec<OsString> =
@@ -109,7 +108,7 @@ impl Runtime {
         if status == 0 {
             return Ok(());
         }
-        let said = log::last_error(&errand.log()).or_else(|| log::last_words(&own_stderr?));
+        let said = log::last_error(&errand.log).or_else(|| log::last_words(own_stderr?));
         Err(match said {
             Some(said) => NativeError::Refused { command, said },
             None => NativeError::Silent { command, program: self.program.clone(), status },
@@ -120,7 +119,7 @@ impl Runtime {
     fn global(&self, errand: &Errand) -> Vec<OsString> {
         let mut args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
         args.extend(["--root".into(), self.root.clone().into()]);
-        args.extend(["--log".into(), errand.log().into(), "--log-format".into(), "json".into()]);
+        args.extend(["--log".into(), errand.log_path().into(), "--log-format".into(), "json".into()]);
         args.extend(self.systemd_cgroup.then(|| "--systemd-cgroup".into()));
         args
     }

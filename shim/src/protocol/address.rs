@@ -3,6 +3,7 @@
 //! Containers of one group share one: all of a pod, or those a client put together. The address is made from
 //! the group alone, so every `start` of the group finds it without asking anybody.
 
+use crate::spawn::note;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
@@ -90,9 +91,7 @@ impl Address {
     /// # Errors
     /// When the bundle cannot be written.
     pub fn write(&self, bundle: &Path) -> io::Result<()> {
-        let fresh = bundle.join(".address");
-        fs::write(&fresh, self.to_string())?;
-        fs::rename(fresh, bundle.join("address"))
+        note(&bundle.join("address"), self.to_string().as_bytes())
     }
 
     /// The socket.

@@ -39,6 +39,21 @@ pub enum BundleError {
     },
 }
 
+/// Writes a note all at once: a disk that is full, or a server that is killed, leaves none and not half of one.
+///
+/// # Errors
+/// When it cannot be written; nothing is left then.
+pub(crate) fn note(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let noted = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, path));
+    if noted.is_err() {
+        // Whoever hears of the failure has the bundle removed.
+        let _ = std::fs::remove_file(&fresh);
+    }
+    noted
+}
+
 /// A bundle's directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Bundle<'a>(pub &'a Path);
@@ -111,7 +126,7 @@ impl Bundle<'_> {
     /// When it cannot be written.
     pub fn note_pid(&self, pid: i32) -> Result<(), BundleError> {
         let path = self.pid_file();
-        std::fs::write(&path, pid.to_string()).map_err(|source| BundleError::Write { path, source })
+        note(&path, pid.to_string().as_bytes()).map_err(|source| BundleError::Write { path, source })
     }
 
     /// Where the pid is noted.

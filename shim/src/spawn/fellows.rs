@@ -11,7 +11,7 @@
 //!
 //! The place of a container whose bundle is gone is removed by the next one's Create.
 
-use super::bundle::{Bundle, BundleError};
+use super::bundle::{Bundle, BundleError, note};
 use oci_spec::runtime::Spec;
 use std::fs;
 use std::path::PathBuf;
@@ -58,7 +58,8 @@ impl Bundle<'_> {
             }
         }
         let place = pod.join(format!("{PLACE}{id}"));
-        let written = fs::create_dir(&place).and_then(|()| fs::write(place.join(CGROUP), cgroups_path));
+        let written =
+            fs::create_dir(&place).and_then(|()| note(&place.join(CGROUP), cgroups_path.as_bytes()));
         match written {
             Ok(()) => Ok(Some(place)),
             Err(source) => Err(BundleError::Write { path: place, source }),

@@ -35,6 +35,7 @@ mod runner;
 mod user;
 mod walls;
 
+pub(crate) use bundle::note;
 pub use bundle::{Bundle, BundleError};
 pub use control::Control;
 pub use engine::EngineError;

@@ -170,6 +170,14 @@ impl Of {
     }
 }
 
+#[cfg(test)]
+impl Of {
+    /// The first process of a container.
+    pub(crate) fn first(id: &str) -> Self {
+        Self::new(id, &Who::Init)
+    }
+}
+
 impl fmt::Display for Of {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.exec_id {
