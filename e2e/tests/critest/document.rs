@@ -14,7 +14,7 @@ const OPENING: &str = "\
 times on one machine and one containerd: with runc; with Pinnace as the default handler and the same images, whose
 programs are native; and with Pinnace and images whose commands are Wasm. Every spec that passes with runc must pass
 with Pinnace, or the tests fail; with Wasm images it need not where no guest can do what the spec asks, and then the
-table says why.
+table says why. A spec that fails may try once more, with each of the three; the tests tell which did.
 
 `make test` runs all of it on the newest containerd, `make test-full` also on 2.1. By hand: `cargo xtask critest`.
 
