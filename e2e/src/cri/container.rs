@@ -113,6 +113,13 @@ impl<'pod, 'node> ContainerDraft<'pod, 'node> {
         self
     }
 
+    /// With all the devices and rights that there are; its pod must be so, too.
+    #[must_use]
+    pub fn privileged(mut self) -> Self {
+        self.security.privileged = true;
+        self
+    }
+
     /// A device by its name in CDI.
     #[must_use]
     pub fn device(mut self, name: &str) -> Self {

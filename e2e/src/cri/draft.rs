@@ -105,6 +105,13 @@ impl<'node> PodDraft<'node> {
         self
     }
 
+    /// Privileged containers may be in it.
+    #[must_use]
+    pub fn privileged(mut self) -> Self {
+        self.security.privileged = true;
+        self
+    }
+
     /// By runc, to compare with.
     #[must_use]
     pub fn by_runc(mut self) -> Self {

@@ -104,6 +104,8 @@ pub(super) struct PodSecurity {
     pub(super) namespaces: Option<Namespaces>,
     #[prost(int64, repeated, tag = "5")]
     pub(super) groups: Vec<i64>,
+    #[prost(bool, tag = "6")]
+    pub(super) privileged: bool,
     #[prost(message, optional, tag = "9")]
     pub(super) seccomp: Option<Profile>,
 }
@@ -185,6 +187,8 @@ pub(super) struct Capabilities {
 pub(super) struct ContainerSecurity {
     #[prost(message, optional, tag = "1")]
     pub(super) capabilities: Option<Capabilities>,
+    #[prost(bool, tag = "2")]
+    pub(super) privileged: bool,
     #[prost(message, optional, tag = "3")]
     pub(super) namespaces: Option<Namespaces>,
     #[prost(message, optional, tag = "5")]

@@ -52,3 +52,22 @@ fn what_cdi_says_arrives_in_either_kind_of_container() {
         assert!(full, "the device: {}", ended.output);
     }
 }
+
+#[test]
+fn who_is_privileged_has_the_devices_of_the_node() {
+    use std::os::unix::fs::FileTypeExt;
+    let node = Node::with_pods();
+    let image = tool(&node);
+    let pod = node.draft_pod().privileged().run().expect("a pod");
+    let ended = pod.draft(&image).args(&["ls", "/dev"]).privileged().run();
+    assert_eq!(ended.code, 0, "{}", ended.output);
+    let all = fs::read_dir("/dev").expect("the node's").flatten();
+    let devices = all.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_char_device()));
+    // One that belongs to a terminal is none of the node's.
+    let names = devices.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    for name in names.filter(|name| name != "console") {
+        assert!(ended.output.lines().any(|line| line == name), "{name} in {}", ended.output);
+    }
+    let usual = pod.draft(&image).args(&["ls", "/dev"]).run();
+    assert!(!usual.output.lines().any(|line| line == "tty"), "{}", usual.output);
+}
