@@ -5,6 +5,8 @@ use pinnace_e2e::{Node, cost, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 fn kill(pid: u32) {
     let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
@@ -83,4 +85,40 @@ fn pods_live_through_a_restart_of_containerd() {
         server.stop(10).expect("stop");
         assert_eq!(server.wait(), 143);
     }
+}
+
+/// The processor time a process has had, in ticks.
+fn ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum()
+}
+
+#[test]
+fn nothing_of_a_pod_spins_while_containerd_is_gone() {
+    const WHILE: Duration = Duration::from_secs(3);
+    let node = Node::with_pods();
+    let image = tool(&node);
+    let pod = node.draft_pod().run().expect("a pod");
+    let guest = pod.draft(&image).args(&["serve", "80"]).start().expect("start");
+    guest.wait_for("listening");
+    let writing = pod.draft(&sidecar(&node)).args(&["yes"]).start().expect("start");
+    writing.wait_for("y\n");
+    let all = [server(pod.pid()), pod.pid(), guest.pid(), writing.pid()];
+    node.while_down(Signal::KILL, || {
+        // Until nobody takes any more of what is written.
+        until("the writer to wait", || {
+            let before = ticks(all[3]);
+            sleep(Duration::from_millis(200));
+            (ticks(all[3]) == before).then_some(())
+        });
+        let before = all.map(ticks);
+        sleep(WHILE);
+        let spent: Vec<_> = all.map(ticks).iter().zip(before).map(|(now, then)| now - then).collect();
+        assert!(spent.iter().all(|ticks| *ticks <= WHILE.as_secs()), "ticks in {WHILE:?}: {spent:?}");
+    });
+    let asks = pod.draft(&image).args(&["ask", "127.0.0.1:80", "hello"]).run();
+    assert_eq!((asks.code, asks.output.as_str()), (0, "HELLO\n"));
+    writing.stop(0).expect("stop");
+    assert_eq!(writing.wait(), 137);
 }
