@@ -7,6 +7,7 @@ use crate::slot::{Fate, Phase, Slot, Verdict};
 use crate::tally::{Tally, Went};
 use pinnace_e2e::{Code, Container, Node, Status, within};
 use serde_json::json;
+use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 /// How long anything may take: many times what it takes on a busy machine.
@@ -20,6 +21,8 @@ pub(crate) struct World<'node> {
     pub(crate) tally: Tally,
     /// The name of the server that lives from beginning to end.
     pub(crate) shared: String,
+    /// Held while no server is to be killed.
+    pub(crate) calm: RwLock<()>,
 }
 
 /// One of them.
@@ -65,7 +68,7 @@ impl<'world, 'node> Client<'world, 'node> {
     }
 
     fn create(&self, kind: Kind, home: Home) -> Option<Slot<'node>> {
-        let World { node, kit, board, tally, shared } = self.world;
+        let World { node, kit, board, tally, shared, .. } = self.world;
         let group = kit::group(home, &self.group, shared);
         let draft = kit.draft(node, kind, group);
         let id = draft.id().to_owned();
