@@ -3,7 +3,11 @@
 use super::stats::flat_value;
 use super::{Cgroup, Controller, files};
 use rustix::fs::OFlags;
+use rustix::io::pread;
 use std::os::fd::OwnedFd;
+
+/// From here on a limit of version 1 is none: it is the largest number of pages.
+const NONE: u64 = 1 << 62;
 
 impl Cgroup {
     /// The files to read the guest's ceiling from each time its memory grows, innermost first: this cgroup's
@@ -20,6 +24,18 @@ impl Cgroup {
             .chain(root)
             .filter_map(|name| files::open(tree, &name, OFlags::RDONLY).ok())
             .collect()
+    }
+
+    /// The smallest of those limits; none without any.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<u64> {
+        let numbers = self.memory_limit_files().into_iter().filter_map(|file| {
+            let mut text = [0; 32];
+            let length = pread(file, &mut text, 0).ok()?;
+            std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
+        });
+        // Version 1 has a number for none.
+        numbers.min().filter(|limit| *limit < NONE)
     }
 
     /// How many processes the OOM killer has ended in it. None when the cgroup is gone: read it before
@@ -61,6 +77,11 @@ mod tests {
             read(Cgroup::open(&hierarchies, "/pod/c").unwrap().memory_limit_files())
         };
         assert_eq!(limits(), ["1", "2", "3"], "the root of a container's mount counts");
+        let cgroup = |path| {
+            let hierarchies = Hierarchies::v1_at(&[(&[Controller::Memory], dir.path())]);
+            Cgroup::open(&hierarchies, path).unwrap()
+        };
+        assert_eq!((cgroup("/pod/c").memory_limit(), cgroup("/none").memory_limit()), (Some(1), Some(3)));
         fs::write(dir.path().join("release_agent"), "").unwrap();
         assert_eq!(limits(), ["1", "2"]);
     }

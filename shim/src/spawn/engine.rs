@@ -45,8 +45,14 @@ pub enum EngineError {
         status: u32,
     },
     /// The kernel took it for its memory; its caller knows, who has the cgroup.
-    #[error("the kernel ended the engine for want of memory before it was ready: raise the memory limit")]
-    OutOfMemory,
+    #[error(
+        "the kernel ended the engine for want of memory before it was ready: raise the memory limit{}; an engine needs \
+         4 MiB beside what its module begins with", limit.map_or_else(String::new, |limit| format!(" of {limit} bytes"))
+    )]
+    OutOfMemory {
+        /// What it had.
+        limit: Option<u64>,
+    },
     /// It said something that does not belong here.
     #[error("the engine sent {report} before it was ready")]
     OutOfTurn {

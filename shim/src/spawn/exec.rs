@@ -194,7 +194,7 @@ async fn make(
     let killed = within.cgroup.oom_kills();
     let engine = match Engine::launch(launch, &plan).await {
         Err(EngineError::Died { .. }) if within.cgroup.oom_kills() > killed => {
-            return Err(EngineError::OutOfMemory.into());
+            return Err(EngineError::OutOfMemory { limit: within.cgroup.memory_limit() }.into());
         }
         launched => launched?,
     };

@@ -70,8 +70,9 @@ impl Place {
             Err(error) => {
                 let out_of_memory =
                     matches!(error, EngineError::Died { .. }) && self.cgroup.cgroup.oom_kills() > 0;
+                let limit = self.cgroup.cgroup.memory_limit();
                 self.cgroup.stop().await;
-                return Err(if out_of_memory { EngineError::OutOfMemory } else { error }.into());
+                return Err(if out_of_memory { EngineError::OutOfMemory { limit } } else { error }.into());
             }
         };
         self.stdio.release_child_ends();

@@ -14,6 +14,7 @@ mod cage;
 mod descriptors;
 mod disk;
 mod filesystem;
+mod memory;
 mod processes;
 mod read_only;
 
