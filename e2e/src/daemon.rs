@@ -148,18 +148,11 @@ impl Drop for Daemon {
 fn spawn(version: &str, dir: &Path, environment: &[(String, String)]) -> Child {
     let programs = places::containerd(version);
     let log = OpenOptions::new().create(true).append(true).open(log(dir)).expect("open containerd's log");
-    // Ours first, and the machine's own last: what is tested is what was built.
-    let path = [places::dist(), programs.clone(), places::tools()]
-        .iter()
-        .map(|dir| dir.display().to_string())
-        .chain(["/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()])
-        .collect::<Vec<_>>()
-        .join(":");
     Command::new(programs.join("containerd"))
         .arg("--config")
         .arg(dir.join("containerd.toml"))
         .env_clear()
-        .env("PATH", path)
+        .env("PATH", path(&places::dist(), version))
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir(dir)
         .stdin(Stdio::null())
@@ -167,6 +160,13 @@ fn spawn(version: &str, dir: &Path, environment: &[(String, String)]) -> Child {
         .stderr(log)
         .spawn()
         .expect("start containerd")
+}
+
+/// Where programs are looked for. Ours first, and the machine's own last: what is tested is what was built.
+pub(crate) fn path(ours: &Path, version: &str) -> String {
+    let system = Path::new("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    let (programs, tools) = (places::containerd(version), places::tools());
+    [ours, &programs, &tools, system].map(|dir| dir.display().to_string()).join(":")
 }
 
 /// The newest format of its configuration that this version reads; of older ones it would warn.

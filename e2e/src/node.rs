@@ -2,9 +2,10 @@
 
 use crate::client::{Client, NAMESPACE, request};
 use crate::cri::{self, Network, Pod, PodDraft};
-use crate::daemon::{Cri, Daemon};
+use crate::daemon::{self, Cri, Daemon};
 use crate::draft::Draft;
 use crate::events::Events;
+use crate::faults::{self, Faults};
 use crate::image::Image;
 use crate::leaks::{self, COMPILE, Traces};
 use crate::places;
@@ -23,6 +24,7 @@ use tempfile::TempDir;
 /// A private containerd, ready. Several threads may use it at once.
 pub struct Node {
     // Dropped in this order: the directory last.
+    faults: Option<Faults>,
     network: Option<Network>,
     client: Client,
     daemon: Mutex<Daemon>,
@@ -122,10 +124,22 @@ impl Node {
     }
 
     fn with(version: &str, configuration: &str, cri: Cri) -> Self {
-        // Short, for the paths of sockets have 107 bytes; and a name that nothing else on the machine carries.
-        let dir = tempfile::Builder::new().prefix("pnc-").tempdir_in("/tmp").expect("a directory");
-        fs::create_dir(dir.path().join("io")).expect("a directory for FIFOs");
-        let environment = configure_pinnace(dir.path(), name(dir.path()), configuration);
+        Self::in_directory(directory(), version, configuration, cri, None)
+    }
+
+    fn in_directory(
+        dir: TempDir,
+        version: &str,
+        configuration: &str,
+        cri: Cri,
+        faults: Option<Faults>,
+    ) -> Self {
+        let mut environment = configure_pinnace(dir.path(), name(dir.path()), configuration);
+        if let Some(faults) = &faults {
+            let path = daemon::path(&places::faults(), version);
+            let socket = faults.socket().display().to_string();
+            environment.extend([("PATH".to_owned(), path), (faults::VARIABLE.to_owned(), socket)]);
+        }
         let daemon = Daemon::start(version, dir.path(), environment, cri);
         let client = Client::connect(&daemon.socket());
         let namespace = Namespace { name: NAMESPACE.to_owned(), ..Default::default() };
@@ -139,7 +153,29 @@ impl Node {
             made: AtomicU32::new(0),
             dir,
             network: None,
+            faults,
         }
+    }
+
+    /// Starts containerd with programs that stop where a test says so.
+    ///
+    /// # Panics
+    /// If it does not start, or those programs are not there.
+    #[must_use]
+    pub fn faulty(configuration: impl FnOnce(&Path) -> String) -> Self {
+        let dir = directory();
+        let faults = Faults::listen(dir.path());
+        let configuration = configuration(dir.path());
+        Self::in_directory(dir, &places::version(), &configuration, Cri::Off, Some(faults))
+    }
+
+    /// Where its programs can be made to stop.
+    ///
+    /// # Panics
+    /// If it is not [one with such programs](Node::faulty).
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        self.faults.as_ref().expect("a node with faults")
     }
 
     /// Which containerd this is.
@@ -378,6 +414,14 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("version", &self.version()).field("dir", &self.dir.path()).finish()
     }
+}
+
+/// A node's directory.
+fn directory() -> TempDir {
+    // Short, for the paths of sockets have 107 bytes; and a name that nothing else on the machine carries.
+    let dir = tempfile::Builder::new().prefix("pnc-").tempdir_in("/tmp").expect("a directory");
+    fs::create_dir(dir.path().join("io")).expect("a directory for FIFOs");
+    dir
 }
 
 /// Writes the node's own configuration of Pinnace, and tells containerd (and so the shim) of it.

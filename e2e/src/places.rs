@@ -16,7 +16,7 @@ pub fn version() -> String {
     if let Ok(version) = env::var("PINNACE_CONTAINERD") {
         return version;
     }
-    versions().max_by_key(|version| release(version)).expect(NONE)
+    brought().max_by_key(|version| release(version)).expect(NONE)
 }
 
 /// The version that was brought of this release, as `(2, 1)`.
@@ -25,12 +25,20 @@ pub fn version() -> String {
 /// If none has been brought.
 #[must_use]
 pub fn of_release(wanted: (u32, u32)) -> String {
-    versions().find(|version| release(version) == wanted).unwrap_or_else(|| panic!("{wanted:?}: {NONE}"))
+    brought().find(|version| release(version) == wanted).unwrap_or_else(|| panic!("{wanted:?}: {NONE}"))
 }
 
 const NONE: &str = "no such containerd in target/tools; run `cargo xtask tools` first";
 
-fn versions() -> impl Iterator<Item = String> {
+/// Every version that was brought, in order.
+#[must_use]
+pub fn versions() -> Vec<String> {
+    let mut all: Vec<_> = brought().collect();
+    all.sort_by_key(|version| release(version));
+    all
+}
+
+fn brought() -> impl Iterator<Item = String> {
     let names = fs::read_dir(tools()).into_iter().flatten().flatten();
     names.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
@@ -82,6 +90,22 @@ pub fn tools() -> PathBuf {
 #[must_use]
 pub fn dist() -> PathBuf {
     named("PINNACE_DIST", "dist")
+}
+
+/// The programs that stop where a test says so.
+///
+/// # Panics
+/// If they have not been built.
+#[must_use]
+pub fn faults() -> PathBuf {
+    let dir = named("PINNACE_FAULTS", "dist-faults");
+    let built = dir.join("containerd-shim-wasm-v1").is_file();
+    assert!(
+        built,
+        "{}: no programs with faults there; run `cargo xtask test`, which builds them",
+        dir.display()
+    );
+    dir
 }
 
 fn named(variable: &str, within_target: &str) -> PathBuf {

@@ -12,6 +12,7 @@
 pub(crate) mod aside;
 pub mod cgroups;
 pub mod events;
+pub mod fault;
 pub mod hooks;
 pub mod log;
 pub mod native;

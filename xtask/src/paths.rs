@@ -3,6 +3,7 @@
 //! ```text
 //!  target/tools/    containerd-1.6.20 -> …, containerd-2.3.7 -> …, runc -> …, busybox -> …
 //!  target/dist/     the release programs
+//!  target/dist-faults/  a shim that stops where a test says so, with the other release programs
 //!  ~/.cache/pinnace/tools/<package>_<version>_<arch>/   what target/tools points to
 //! ```
 //!
@@ -27,6 +28,11 @@ pub(crate) fn target() -> PathBuf {
 /// The release programs.
 pub(crate) fn dist() -> PathBuf {
     target().join("dist")
+}
+
+/// Programs that stop where a test says so, beside links to the release's others.
+pub(crate) fn faults() -> PathBuf {
+    target().join("dist-faults")
 }
 
 /// The links to what was brought.

@@ -41,6 +41,24 @@ pub(crate) fn build() -> Result<PathBuf, Error> {
     Ok(dist)
 }
 
+/// Builds the shim that stops where a test says so, and puts the release's other programs beside it.
+///
+/// As a developer's own build is, so that it shares what the tests are built of: it need not be small or fast.
+pub(crate) fn faulty(dist: &Path) -> Result<(), Error> {
+    say("build the shim with faults");
+    run::loud(run::cargo().args(["build", "--locked", "--package", "pinnace-shim", "--features", "faults"]))?;
+    let place = paths::faults();
+    fs::create_dir_all(&place).map_err(Error::file("mkdir", &place))?;
+    for (package, program, _) in PROGRAMS {
+        let to = place.join(program);
+        match package {
+            "pinnace-shim" => install(&paths::target().join("debug").join(program), &to)?,
+            _ => install(&dist.join(program), &to)?,
+        }
+    }
+    Ok(())
+}
+
 /// Builds one program and returns the file cargo made.
 fn release(package: &str, program: &str, profile: &str) -> Result<PathBuf, Error> {
     say(format!("build {program}"));

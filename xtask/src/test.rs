@@ -79,6 +79,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Error> {
         cargo.env("PINNACE_COMPILER", dist.join("pinnace-wasmtime-compile"));
         run::loud(cargo.args(["--test", "*"]))?;
     }
+    programs::faulty(&dist)?;
     on_containerd(options, &brought)?;
     Ok(())
 }
@@ -144,6 +145,7 @@ fn on_containerd(options: &Options, brought: &Tools) -> Result<(), Error> {
 
 fn e2e(version: &str, options: &Options, targets: &[String]) -> Command {
     let mut cargo = on(version, run::cargo());
+    cargo.env("PINNACE_FAULTS", paths::faults());
     if options.full {
         cargo.env("PINNACE_FULL", "1");
     }

@@ -66,6 +66,14 @@ impl Hierarchies {
         }
     }
 
+    /// Those in which we make nothing, but an OCI runtime does: v1 without controllers, v2 beside v1.
+    pub(super) fn beside(&self) -> Vec<Tree> {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let ours = |mount: &Mount| self.trees().iter().any(|tree| tree.point == mount.point);
+        let others = mounts::parse(&text).into_iter().filter(|mount| is_visible(mount) && !ours(mount));
+        others.filter_map(|mount| Tree::open(mount).ok()).collect()
+    }
+
     /// The tree where a controller's files are.
     pub(super) fn tree_of(&self, controller: Controller) -> Option<&Tree> {
         match &*self.0 {
@@ -105,7 +113,7 @@ impl Tree {
     fn open(mount: Mount) -> Result<Self, CgroupError> {
         let controllers = match mount.kind {
             Kind::V1(controllers) => controllers,
-            Kind::V2 => Vec::new(),
+            Kind::Named | Kind::V2 => Vec::new(),
         };
         Self::at(controllers, mount.point)
     }

@@ -24,6 +24,8 @@ pub(super) struct Mount {
 pub(super) enum Kind {
     /// A v1 hierarchy with its controllers, at least one.
     V1(Vec<Controller>),
+    /// A v1 hierarchy without controllers, `name=systemd`.
+    Named,
     /// The unified hierarchy.
     V2,
 }
@@ -37,7 +39,7 @@ pub(super) enum Choice {
 
 /// The cgroup mounts of a mountinfo text, in its order.
 ///
-/// The named v1 hierarchy (`name=systemd`) is left out. runc joins it, for images that run systemd; no limit
+/// The named v1 hierarchy (`name=systemd`) is none to use. runc joins it, for images that run systemd; no limit
 /// and no figure lives there, and an engine left beside its server is where the service manager should see
 /// it, for they die together. It would cost a ninth directory, join and removal.
 pub(super) fn parse(mountinfo: &str) -> Vec<Mount> {
@@ -56,10 +58,7 @@ fn parse_line(line: &str) -> Option<Mount> {
         "cgroup" => {
             let controllers: Vec<_> =
                 filesystem.nth(1)?.split(',').filter_map(Controller::from_name).collect();
-            if controllers.is_empty() {
-                return None;
-            }
-            Kind::V1(controllers)
+            if controllers.is_empty() { Kind::Named } else { Kind::V1(controllers) }
         }
         _ => return None,
     };
@@ -98,7 +97,7 @@ pub(super) fn choose(mounts: Vec<Mount>) -> Option<Choice> {
         return unified.map(Choice::V2);
     }
     let mut chosen: Vec<Mount> = Vec::new();
-    for mount in mounts.into_iter().filter(|mount| mount.kind != Kind::V2) {
+    for mount in mounts.into_iter().filter(|mount| matches!(mount.kind, Kind::V1(_))) {
         match chosen.iter_mut().find(|other| other.device == mount.device) {
             None => chosen.push(mount),
             Some(other) if !other.point.starts_with(USUAL) && mount.point.starts_with(USUAL) => {

@@ -32,6 +32,17 @@ impl Cgroup {
         self.remove_where(|tree| !self.is_scope() || !is_managed(tree))
     }
 
+    /// Removes the directories that an OCI runtime which died made in hierarchies that are not ours; systemd keeps
+    /// those of a scope.
+    pub fn remove_beside(&self) {
+        let beside = if self.is_scope() { Vec::new() } else { self.hierarchies.beside() };
+        for tree in beside {
+            if let Err(error) = self.remove_from(&tree) {
+                log::debug!("{error}");
+            }
+        }
+    }
+
     fn remove_where(&self, ours: impl Fn(&Tree) -> bool) -> Result<(), CgroupError> {
         let mut result = Ok(());
         for tree in self.hierarchies.trees().iter().filter(|tree| ours(tree)) {

@@ -28,6 +28,7 @@ mod runtime;
 pub use error::NativeError;
 
 use crate::cgroups::Cgroup;
+use crate::fault::{self, Phase};
 use crate::process::{Process, orphans};
 use crate::spawn::{Born, Bundle, Gate, Host, Runner, Spawned, cgroups_path};
 use crate::stdio::{ConsoleSocket, Owner, Request, Stdio};
@@ -78,6 +79,7 @@ pub async fn create(
     stdio.ready().await?;
     container.remains.note()?;
     let made = async {
+        fault::point(Phase::NativeNoted);
         bundle.note_cgroup()?;
         let path = cgroups_path(&host.namespace, &request.id, spec);
         if let Some(place) = bundle.note_in_pod(&request.id, spec, &path)? {
@@ -86,6 +88,7 @@ pub async fn create(
         if container.remains.mounted {
             rootfs::attach(root, &request.rootfs, &bundle.rootfs())?;
         }
+        fault::point(Phase::NativeMounted);
         container.make(&mut stdio, &request.stdio).await
     };
     match made.await {
@@ -98,6 +101,7 @@ pub async fn create(
             if let Err(error) = container.delete().await {
                 ::log::warn!("native container {}, which was not made: {error}", request.id);
             }
+            container.abandon_cgroup();
             Err(error)
         }
     }
@@ -177,6 +181,15 @@ impl Container {
         }
     }
 
+    /// Removes the cgroup that a runtime left which died while it made the container, and so does not know it.
+    fn abandon_cgroup(&self) {
+        self.end_others();
+        self.cgroup.remove_beside();
+        if let Err(error) = self.cgroup.give_up() {
+            ::log::debug!("native container {}: {error}", self.remains.id);
+        }
+    }
+
     /// Has the runtime make a process with these streams, or with a terminal of its own making.
     async fn born(
         &self,
@@ -203,6 +216,7 @@ impl Container {
             None => run.await?,
             Some(socket) => stdio.adopt(terminal(&socket, run).await?)?,
         }
+        fault::point(Phase::NativeBorn);
         let pid = errand::pid(command, pid_file)?;
         let process = Process::of_pid(pid).map_err(|source| NativeError::Watch { pid, source })?;
         stdio.release_child_ends();

@@ -20,6 +20,7 @@
 use super::flags::Flags;
 use super::start;
 use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
+use crate::fault::{self, Phase};
 use crate::hooks::{Hooked, Moment};
 use crate::native::{self, NativeError};
 use crate::spawn::{Bundle, Fellow, cgroups_path};
@@ -63,7 +64,9 @@ const KILLED: u32 = 137;
 /// # Errors
 /// When something of the container is left.
 pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), DeleteError> {
+    fault::point(Phase::CleanBegun);
     clean_up(&flags.namespace, &flags.id, bundle)?;
+    fault::point(Phase::CleanEnded);
     if start::remove_dead_socket(flags, bundle) {
         for Fellow { id, place, cgroups_path } in Bundle(bundle).fellows() {
             end_processes(&cgroups_path).map_err(|source| DeleteError::Cgroup { id: id.clone(), source })?;
@@ -76,6 +79,7 @@ pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), Del
     {
         pinnace_cache::sweep(config.compile.cgroup.as_path(), &state);
     }
+    fault::point(Phase::CleanDone);
     let response = DeleteResponse {
         pid: Bundle(bundle).noted_pid().unwrap_or(0),
         exit_status: KILLED,
@@ -120,5 +124,6 @@ fn end_processes(cgroups_path: &str) -> Result<(), CgroupError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|source| CgroupError::Runtime { source })?.block_on(cgroup.stop_scope())?;
     }
+    cgroup.remove_beside();
     cgroup.remove()
 }

@@ -23,6 +23,7 @@ use super::flags::{Environment, Flags};
 use super::join::{self, Answer, JoinError};
 use super::process::{self, ProcessError, Side};
 use super::socket::{self, Claim, SocketError};
+use crate::fault::{self, Phase};
 use crate::log;
 use std::env;
 use std::fs;
@@ -126,17 +127,20 @@ pub fn start(flags: &Flags, environment: &Environment) -> Result<Started, StartE
     let directory = request.socket_directory.as_deref();
     let address = Address::of(directory, &request.grpc_address, &flags.namespace, &group)?;
 
+    fault::point(Phase::StartBegun);
     // Whatever can fail comes before the socket.
     let reply = request.protocol.reply(&address.to_string()).map_err(StartError::Encode)?;
     address.write(&bundle).map_err(|source| StartError::Note { bundle: bundle.clone(), source })?;
     let Some(listener) = listener_or_place(address.path(), &flags.id)? else {
         return print(&reply);
     };
+    fault::point(Phase::StartBound);
     let side = process::split().inspect_err(|_| discard(address.path()))?;
     if side == Side::Starter {
         return print(&reply);
     }
     process::become_server().inspect_err(|_| discard(address.path()))?;
+    fault::point(Phase::ServerBorn);
     // The node's configuration will say more about the level.
     log::init(::log::LevelFilter::Info);
     log::attach(&bundle);

@@ -1,6 +1,7 @@
 //! One engine process: its plan sealed, its descriptors numbered, born, and heard until it is ready.
 
 use super::control::{Control, ControlError};
+use crate::fault::{self, Phase};
 use crate::hooks::{HookError, Hooked, Moment};
 use crate::process::Process;
 use pinnace_plan::{Command, Failure, Fd, Report, WireError, fds};
@@ -138,6 +139,7 @@ impl Engine {
         let pidfd = child.pidfd.try_clone().map_err(EngineError::Watch)?;
         let process = Process::watch(child.pid, pidfd).map_err(EngineError::Watch)?;
         let engine = Self { process: Arc::new(process), control };
+        fault::birth(Phase::EngineBorn, &engine.process);
         match engine.ready(&mut child, launch.hooks).await {
             Ok(()) => Ok(engine),
             Err(error) => {

@@ -11,6 +11,7 @@ use super::runner::{Born, Runner, Spawned};
 use super::user::Users;
 use super::{cgroups_path, limits};
 use crate::cgroups::{Cgroup, CgroupError, Join};
+use crate::fault::{self, Phase};
 use crate::hooks::Hooked;
 use crate::stdio::{Owner, Stdio};
 use crate::task::CreateRequest;
@@ -39,6 +40,7 @@ impl Place {
         let cgroup = Limited::new(host, Bundle(&request.bundle), &request.id, spec).await?;
         let entrance = cgroup.cgroup.join()?;
         let stdio = Stdio::open(&request.stdio, Owner { namespace: &host.namespace, id: &request.id })?;
+        fault::point(Phase::CreatePlaced);
         Ok(Self { namespaces, entrance, stdio, cgroup })
     }
 
@@ -75,6 +77,7 @@ impl Place {
                 return Err(if out_of_memory { EngineError::OutOfMemory { limit } } else { error }.into());
             }
         };
+        fault::point(Phase::EngineReady);
         self.stdio.release_child_ends();
         let pid = engine.process.pid;
         host.adjust_oom_score(pid, process.oom_score_adj());

@@ -18,6 +18,7 @@ use super::request::{ExecRequest, Exit, HandlerOptions, Listed, Snapshot};
 use super::state::{Effect, Input, Life, Who};
 use crate::cgroups::{Cgroup, OomWatch, Stats};
 use crate::events::{Event, Publisher};
+use crate::fault::{self, Phase};
 use crate::hooks::Hooked;
 use crate::spawn::{Host, Runner, Spawned};
 use crate::stdio;
@@ -134,6 +135,7 @@ impl Actor {
                 return;
             }
             News::Ended(status) => {
+                fault::point(Phase::ExitSeen);
                 let exit = self.exit(&who, status);
                 Input::Ended(who, exit)
             }
@@ -191,6 +193,7 @@ impl Actor {
         match call {
             Call::Add(request, answer) => self.add(request, answer).await,
             Call::Start(who, answer) => {
+                fault::point(Phase::StartAsked);
                 let input = Input::Start(who.clone());
                 self.decide(who, input, answer, |member, answer| member.start = Some(answer)).await;
             }
@@ -199,7 +202,9 @@ impl Actor {
                 self.decide(who, input, answer, |member, answer| member.delete = Some(answer)).await;
             }
             Call::Kill(who, signal, answer) => {
+                fault::point(Phase::KillAsked);
                 let done = self.kill(who.clone(), Input::Kill(who, signal)).await;
+                fault::point(Phase::KillDone);
                 reply(answer, done);
             }
             Call::KillAll(signal, answer) => {
@@ -282,6 +287,7 @@ impl Actor {
     }
 
     async fn freezer(&mut self, input: Input, answer: Answer<()>) {
+        fault::point(Phase::FreezerAsked);
         match self.life.step(input) {
             Ok(effects) => {
                 self.freezer = Some(answer);
@@ -301,7 +307,9 @@ impl Actor {
         let updating = Arc::clone(&self.updating);
         tokio::spawn(async move {
             let _turn = updating.lock().await;
+            fault::point(Phase::UpdateAsked);
             let done = runner.update(&cgroup, &resources).await;
+            fault::point(Phase::UpdateDone);
             reply(answer, done.map_err(|source| TaskError::Update { id, source: Box::new(source) }));
         });
     }

@@ -6,6 +6,7 @@ use super::error::{TaskError, chain};
 use super::keeper::News;
 use super::state::{Effect, Who};
 use crate::events::Event;
+use crate::fault::{self, Phase};
 use crate::hooks::Moment;
 use crate::spawn::{Bundle, Within};
 use std::sync::Arc;
@@ -42,6 +43,7 @@ impl Actor {
                 self.events.send(Event::ExecStarted { id, exec_id, pid });
             }
             Effect::AnswerStart(who) => {
+                fault::point(Phase::StartDone);
                 let pid = self.pid(&who);
                 self.answer_start(&who, Ok(pid));
             }
@@ -65,6 +67,7 @@ impl Actor {
                 self.events.send(Event::TaskExit { id, exec_id, pid, status, exited_at });
             }
             Effect::AnswerWaits(who, exit) => {
+                fault::point(Phase::ExitTold);
                 if let Some(member) = self.member(&who) {
                     member.answer_waits(exit);
                 }
@@ -89,6 +92,7 @@ impl Actor {
             Effect::PublishFrozen(true) => self.events.send(Event::TaskPaused { id }),
             Effect::PublishFrozen(false) => self.events.send(Event::TaskResumed { id }),
             Effect::AnswerFreezer(done) => {
+                fault::point(Phase::FreezerDone);
                 if let Some(answer) = self.freezer.take() {
                     reply(answer, done.map_err(|why| TaskError::Freezer { id, why }));
                 }
@@ -99,6 +103,7 @@ impl Actor {
                 self.events.send(Event::TaskDelete { id, pid, status: exit.status, exited_at: exit.at });
             }
             Effect::AnswerDelete(who, exit) => {
+                fault::point(Phase::DeleteDone);
                 let pid = self.pid(&who);
                 if let Some(answer) = self.member(&who).and_then(|member| member.delete.take()) {
                     reply(answer, Ok((pid, exit)));
@@ -124,19 +129,24 @@ impl Actor {
             init,
         };
         tokio::spawn(async move {
+            fault::point(Phase::ExecAsked);
             let born = runner.exec(&host, &within, &request).await;
+            fault::point(Phase::ExecDone);
             teller.tell(News::Born(Box::new(born))).await;
         });
     }
 
     async fn clean_up(&mut self) {
         let id = &self.container.id;
+        fault::point(Phase::DeleteAsked);
         if let Err(error) = self.container.runner.delete().await {
             log::warn!("container {id}: {error}");
         }
+        fault::point(Phase::DeleteForgotten);
         // A scope of the same name can only be started once this one is gone.
         let stopped = self.container.cgroup.stop_scope().await;
         let removed = self.container.cgroup.remove();
+        fault::point(Phase::DeleteRemoved);
         match stopped.and(removed) {
             // From now on the path may be another container's.
             Ok(()) => {

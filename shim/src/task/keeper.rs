@@ -9,6 +9,7 @@
 
 use super::error::chain;
 use super::state::Who;
+use crate::fault::{self, Phase};
 use crate::hooks::{Hooked, Moment};
 use crate::native;
 use crate::process::Process;
@@ -97,6 +98,7 @@ impl Engine {
                     if told.is_ok() && let Err(error) = self.control.send(&Command::Go) {
                         log::debug!("process {}: {error}", self.process.pid);
                     }
+                    fault::point(Phase::GoSent);
                 }
             }
         }
@@ -130,6 +132,7 @@ async fn native(
         status = process.ended() => status,
         told = go => {
             if told.is_ok() {
+                fault::point(Phase::GoSent);
                 let started = container.start().await;
                 let news = started.map_or_else(|error| News::Failed(chain(&error)), |()| News::Started);
                 teller.tell(news).await;

@@ -7,6 +7,7 @@ use super::request::{CreateRequest, ExecRequest, Exit, Listed, Snapshot};
 use super::state::Who;
 use crate::cgroups::Stats;
 use crate::events::{Event, Publisher};
+use crate::fault::{self, Phase};
 use crate::log;
 use crate::spawn::{self, Host, HostError};
 use std::collections::HashMap;
@@ -61,7 +62,9 @@ impl Shared {
     async fn create(self: Arc<Self>, request: CreateRequest, forget: Forget) -> Result<u32, TaskError> {
         let host = self.host.as_ref().map_err(|why| TaskError::Host { why: why.to_string() })?;
         log::attach(&request.bundle);
+        fault::point(Phase::CreateAsked);
         let born = spawn::create(host, &request).await.inspect_err(|_| log::detach(&request.bundle))?;
+        fault::point(Phase::CreateDone);
         let (id, pid) = (request.id, born.init.process.pid.unsigned_abs());
         self.events.send(Event::TaskCreate {
             id: id.clone(),
