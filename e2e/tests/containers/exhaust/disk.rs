@@ -14,7 +14,7 @@ fn step_through(group: &Group<'_>, filesystem: &Filesystem, files: u64, pages: u
     let node = group.node;
     let busybox = native::busybox(node);
     // What is told beside; an OCI runtime wants a place even to forget what it never made.
-    let words = ["cannot remember", "no space left on device", "failed to delete dead shim"];
+    let words = ["cannot remember", "no space left on device", "failed to delete"];
     words.into_iter().for_each(|text| node.expect_log(text));
     for (of, first, code) in [(Of::Files, files, 10), (Of::Bytes, pages, 20)] {
         filesystem.of.set(of);

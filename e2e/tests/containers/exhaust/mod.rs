@@ -162,7 +162,8 @@ impl<'node> Group<'node> {
         let inside = |what: &str| fs::read_dir(format!("/proc/{}/{what}", self.server)).into_iter().flatten();
         let link = |entry: DirEntry| Some(fs::read_link(entry.path()).ok()?.display().to_string());
         Footprint {
-            descriptors: inside("fd").flatten().filter_map(link).collect(),
+            // The log is open from its first line on.
+            descriptors: inside("fd").flatten().filter_map(link).filter(|to| !to.ends_with("/log")).collect(),
             children: children(self.server),
             threads: inside("task").count(),
         }
