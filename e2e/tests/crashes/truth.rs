@@ -148,16 +148,10 @@ fn remove(kind: Kind, container: Container<'_>, ends: &Ends, answer: &Answer) {
         },
         Err(status) => (status.code() == Code::NotFound && ends.gone).then_some(Found::Gone),
     };
-<<<<<<< HEAD
     let found = within(SETTLED, look);
     let found =
         found.ok_or_else(|| format!("answered {answer:?}; found {:?}, not {ends:?}", container.process()));
     let found = found.expect("one of its ends");
-=======
-    let found = within(SETTLED, look).unwrap_or_else(|| {
-        panic!("the call's answer was {answer:?}; expected {ends:?}, found {:?}", container.process())
-    });
->>>>>>> 8c2e417 (x)
     let codes = match found {
         Found::Gone => return container.forget(),
         Found::Ended => ends.ended.clone(),
