@@ -7,7 +7,6 @@ use crate::slot::{Fate, Phase, Slot, Verdict};
 use crate::tally::{Tally, Went};
 use pinnace_e2e::{Code, Container, Node, Status, within};
 use serde_json::json;
-use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 /// How long anything may take: many times what it takes on a busy machine.
@@ -21,8 +20,6 @@ pub(crate) struct World<'node> {
     pub(crate) tally: Tally,
     /// The name of the server that lives from beginning to end.
     pub(crate) shared: String,
-    /// Held while no server is to be killed.
-    pub(crate) calm: RwLock<()>,
 }
 
 /// One of them.

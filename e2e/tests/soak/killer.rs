@@ -33,10 +33,7 @@ impl<'world, 'node> Killer<'world, 'node> {
             let killed = match victim {
                 Victim::Process => self.one(which, |entry| !entry.holder, Self::process),
                 Victim::Holder => self.one(which, |entry| entry.holder, Self::process),
-                Victim::Server => match self.world.calm.try_write() {
-                    Ok(_calm) => self.one(which, |entry| !entry.spared, Self::server),
-                    Err(_busy) => false,
-                },
+                Victim::Server => self.one(which, |entry| !entry.spared, Self::server),
                 Victim::Containerd => {
                     self.world.board.turn();
                     self.world.node.restart(Signal::KILL);

@@ -28,7 +28,6 @@ use kit::Kit;
 use pinnace_e2e::{Container, Node, cost, leaks, places, within};
 use plan::Kind;
 use std::path::Path;
-use std::sync::RwLock;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 use tally::Tally;
@@ -80,7 +79,6 @@ fn nothing_is_wrong_grows_or_is_left() {
         board: Board::default(),
         tally: Tally::default(),
         shared: node.id(),
-        calm: RwLock::default(),
     };
     let anchor = anchor(&world);
     let server = anchor.cost().first().expect("a server").pid;

@@ -86,8 +86,6 @@ impl Visit<'_, '_> {
 
     fn stay(&self, pod: &Pod<'_>, code: u8, stopped: bool) {
         for kind in [Kind::Exits(code), Kind::NativeExits(code)] {
-            // A server killed here leaves two of the OCI runtime's own cgroups, those without controllers.
-            let _calm = kit::is_native(kind).then(|| self.world.calm.read().expect("no panic"));
             if let Some(container) = self.container(pod, kind) {
                 self.ends(&container, &[i32::from(code)]);
                 self.world.board.gone(&container.entry);
