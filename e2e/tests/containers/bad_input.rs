@@ -83,6 +83,41 @@ fn an_entrypoint_that_is_missing_or_leads_nowhere() {
 }
 
 #[test]
+fn an_entrypoint_that_cannot_run_is_told_in_the_words_by_which_clients_make_126_and_127() {
+    let node = Node::configured("native.enabled = false");
+    let image = build::Image::rootfs()
+        .directory("/directory.wasm")
+        .file("/bin/sh", b"\x7fELF native".to_vec(), 0o755)
+        .file("/words", b"no module".to_vec(), 0o755)
+        .file("/text.wasm", b"(module)".to_vec(), 0o755)
+        .file("/cut.wasm", guests::hello_p1()[..20].to_vec(), 0o755);
+    let image = node.image(&image);
+    for (program, code) in [
+        ("/nothing.wasm", 127),
+        ("nothing.wasm", 127),
+        ("/words/below.wasm", 127),
+        ("/directory.wasm", 126),
+        ("/bin/sh", 126),
+        ("/words", 126),
+        ("/text.wasm", 126),
+        ("/cut.wasm", 126),
+    ] {
+        let message = refusal(node.container(&image).args([program]));
+        // As Docker's daemon and its command line look at it.
+        let not_found = ["executable file not found", "no such file or directory"]
+            .iter()
+            .any(|part| message.contains(part));
+        let made = match (message.contains(program) && not_found, message.contains("permission denied")) {
+            (true, false) => 127,
+            (false, true) => 126,
+            _ => 125,
+        };
+        assert_eq!(made, code, "{program}: {message}");
+        assert!(message.contains(&format!("exec: {program:?}: ")), "{message}");
+    }
+}
+
+#[test]
 fn two_wasm_layers() {
     let node = Node::start();
     let image = build::Image::artifact(WasmMedia::Wasm, guests::hello_p1())

@@ -198,6 +198,7 @@ fn what_cannot_be_run_is_told_in_the_words_of_runc() {
     fs::create_dir(inside(&container, "/run/directory")).expect("a directory");
     symlink(node.dir(), inside(&container, "/run/out")).expect("a link");
     fs::write(node.dir().join("outside.wasm"), guests::exit_code(0)).expect("a module");
+    fs::write(inside(&container, "/run/cut.wasm"), &guests::hello_p1()[..20]).expect("half a module");
     for (program, words) in [
         ("psql.wasm", "exec: \"psql.wasm\": executable file not found in $PATH"),
         ("/tools/psql.wasm", "exec: \"/tools/psql.wasm\": stat /tools/psql.wasm: no such file or directory"),
@@ -206,6 +207,7 @@ fn what_cannot_be_run_is_told_in_the_words_of_runc() {
         ("sh", "exec: \"sh\": permission denied: /bin/sh is a native program"),
         ("/tools/text", "exec: \"/tools/text\": permission denied: /tools/text is not WebAssembly"),
         ("/run/directory", "exec: \"/run/directory\": permission denied: /run/directory is not a file"),
+        ("/run/cut.wasm", "exec: \"/run/cut.wasm\": permission denied (exec format error): /run/cut.wasm"),
         ("", "name a .wasm file"),
     ] {
         let refused = container.exec([program]).start().expect_err(program);

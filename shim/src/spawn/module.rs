@@ -8,11 +8,11 @@
 //! ```
 
 use super::SpawnFailure;
-use super::compile::{self, Source};
+use super::compile::{self, CompileError, Source};
 use super::entry::{self, Entry, View};
 use super::host::Host;
 use oci_spec::runtime::{Process, Spec};
-use pinnace_cache::{Artifact, Layers};
+use pinnace_cache::{Artifact, CacheError, Layers};
 use pinnace_node::{Config, InstallationError};
 use pinnace_oci::{ImageError, ImageRef, WasmLayer};
 use pinnace_plan::Kind;
@@ -20,13 +20,14 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// A container that has nothing to run.
+/// A container that has nothing to run, or an exec. The words are those by which Docker knows what is not found from what
+/// cannot be run: they come first, the reason follows.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
     /// The spec names no program.
     #[error("the container has no command: give the image an entrypoint, or name a .wasm file")]
     NoCommand,
-    /// Nothing at the entrypoint, no Wasm layer. The words are those by which Docker and kubectl know it.
+    /// Nothing at the entrypoint, no Wasm layer.
     #[error(
         "exec: {program:?}: no such file or directory in the container's root, and its image has no Wasm layer: check the entrypoint"
     )]
@@ -34,11 +35,23 @@ pub enum ModuleError {
         /// What the spec names.
         program: String,
     },
+    /// A directory, or something else.
+    #[error(
+        "exec: {program:?}: permission denied: {} is not a file, and the image has no Wasm layer: check the entrypoint", path.display()
+    )]
+    NotAFile {
+        /// What the spec names.
+        program: String,
+        /// Its path in the container.
+        path: PathBuf,
+    },
     /// A native program.
     #[error(
-        "{} is a native program, not WebAssembly, and native containers are switched off here (native.enabled in {} or in the handler's options): use the runtime class of the node's own runtime for it", path.display(), file.display()
+        "exec: {program:?}: permission denied: {} is a native program, not WebAssembly, and native containers are switched off here (native.enabled in {} or in the handler's options): use the runtime class of the node's own runtime for it", path.display(), file.display()
     )]
     Native {
+        /// What the spec names.
+        program: String,
         /// Its path in the container.
         path: PathBuf,
         /// The node's configuration.
@@ -46,21 +59,33 @@ pub enum ModuleError {
     },
     /// WebAssembly text by another name.
     #[error(
-        "exec format error: {} looks like WebAssembly text, which is run only from a file named *.wat: rename it, or make it binary with wat2wasm", path.display()
+        "exec: {program:?}: permission denied (exec format error): {} looks like WebAssembly text, which is run only from a file named *.wat: rename it, or make it binary with wat2wasm", path.display()
     )]
     Text {
+        /// What the spec names.
+        program: String,
         /// Its path in the container.
         path: PathBuf,
     },
     /// A file that is not Wasm.
     #[error(
-        "exec format error: {} is not WebAssembly (it starts with {magic:02x?}, not with 00 61 73 6d): build it for wasm32-wasip1 or wasm32-wasip2", path.display()
+        "exec: {program:?}: permission denied (exec format error): {} is not WebAssembly (it starts with {magic:02x?}, not with 00 61 73 6d): build it for wasm32-wasip1 or wasm32-wasip2", path.display()
     )]
     NotWasm {
+        /// What the spec names.
+        program: String,
         /// Its path in the container.
         path: PathBuf,
         /// Its first bytes.
         magic: Vec<u8>,
+    },
+    /// A module that the compiler refuses.
+    #[error("exec: {program:?}: permission denied (exec format error)")]
+    Invalid {
+        /// What the spec or the call names.
+        program: String,
+        /// The compiler's words.
+        source: CacheError,
     },
     /// The image could not be looked at.
     #[error(transparent)]
@@ -197,7 +222,7 @@ impl<'a> Modules<'a> {
         // What is mounted below the root is made of something else.
         let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).ok().map(|seen| seen.st_dev);
         let layers = if device(file.as_fd()) == device(view.root()) { layers } else { Layers::Plain };
-        let artifact = self.compiler.artifact(&name, Source::File(file, layers)).await?;
+        let artifact = self.artifact(called, &name, Source::File(file, layers)).await?;
         self.module(called, name, artifact, None)
     }
 
@@ -213,7 +238,7 @@ impl<'a> Modules<'a> {
         let (id, digest) = (self.id, layer.digest);
         log::info!("container {id}: image {} is {}, its module {digest}", image.name, image.target.digest);
         let name = format!("{digest} of image {}", image.name);
-        let artifact = self.compiler.artifact(&name, Source::Layer(&image, &layer)).await?;
+        let artifact = self.artifact(called, &name, Source::Layer(&image, &layer)).await?;
         self.module(called, name, artifact, Some((image, layer)))
     }
 
@@ -233,6 +258,22 @@ impl<'a> Modules<'a> {
         let Some(image) = own_image(self.host, self.id, self.named).await? else { return Ok(None) };
         let found = self.host.images.titled(&image, title, self.config.module.max_bytes.get()).await?;
         Ok(found.map(|layer| (image, layer)))
+    }
+
+    async fn artifact(
+        &self,
+        (program, _): (&str, Option<&str>),
+        name: &str,
+        source: Source<'_>,
+    ) -> Result<Artifact, SpawnFailure> {
+        self.compiler.artifact(name, source).await.map_err(|error| match error {
+            // What is not the module's fault, like a cage that cannot be built, does not name it.
+            CompileError::Cache(CacheError::Refused { message }) if message.contains(name) => {
+                let (program, source) = (program.to_owned(), CacheError::Refused { message });
+                ModuleError::Invalid { program, source }.into()
+            }
+            other => other.into(),
+        })
     }
 
     fn module(
@@ -282,12 +323,12 @@ async fn own_layer(
 
 /// What to say when there is no Wasm: it depends on what stands there instead.
 fn nothing(config: &Config, program: &str, entry: Entry) -> ModuleError {
+    let program = program.to_owned();
     match entry {
-        Entry::Native { path } => ModuleError::Native { path, file: config.file().to_owned() },
-        Entry::Text { path } => ModuleError::Text { path },
-        Entry::Unknown { path, magic } => ModuleError::NotWasm { path, magic },
-        Entry::Wasm { .. } | Entry::NotAFile { .. } | Entry::Missing => {
-            ModuleError::Missing { program: program.to_owned() }
-        }
+        Entry::Native { path } => ModuleError::Native { program, path, file: config.file().to_owned() },
+        Entry::Text { path } => ModuleError::Text { program, path },
+        Entry::Unknown { path, magic } => ModuleError::NotWasm { program, path, magic },
+        Entry::NotAFile { path } => ModuleError::NotAFile { program, path },
+        Entry::Wasm { .. } | Entry::Missing => ModuleError::Missing { program },
     }
 }
