@@ -7,7 +7,9 @@
 pub(crate) mod apt;
 mod containerd;
 mod critools;
+mod crun;
 mod firewall;
+mod foreign;
 mod go;
 mod guest;
 
@@ -68,6 +70,7 @@ pub(crate) fn bring_all() -> Result<Tools, Error> {
         ("bash", helper("bash-static", "bash-static")),
         ("busybox with its libraries", shell()),
         ("iptables", firewall::bring()),
+        ("crun", crun::bring()),
     ];
     for (name, brought) in more {
         if let Err(reason) = brought {
