@@ -1,6 +1,7 @@
 //! Devices of Wasm containers: those that the spec gives by name, and no others.
 
-use crate::guest;
+use crate::kernel::value;
+use crate::{guest, ready};
 use pinnace_conformance::guests;
 use pinnace_e2e::{Draft, Image, Node};
 use pinnace_oci::build;
@@ -83,6 +84,25 @@ fn one_that_is_half_closed_or_none_is_refused() {
     };
     refused(json!([full("/dev/given")]), rules("r"), "linux.resources.devices");
     refused(json!([{"path": "/dev/pipe", "type": "p"}]), json!([]), "device /dev/pipe");
+}
+
+/// As with runc, and it must be: a kubelet that resizes a container sends its rules along.
+#[test]
+fn rules_of_an_update_change_nothing_and_the_rest_of_it_is_in_force() {
+    let node = Node::start();
+    let image = build::Image::rootfs()
+        .file("/guest.wasm", guests::sleep_p1(), 0o755)
+        .file("/write.wasm", guests::write_file_p1(), 0o755)
+        .entrypoint(["/guest.wasm"]);
+    let container =
+        ready(with_devices(node.container(&node.image(&image)), json!([full("/dev/given")]), rules("rwm")));
+    let closed = json!([{"allow": false, "access": "rwm"}]);
+    for (devices, limit) in [(rules("rwm"), 77), (rules("r"), 78), (closed, 79)] {
+        container.update(&json!({"devices": devices, "pids": {"limit": limit}})).expect("update");
+        assert_eq!(value(&container, "pids.max"), limit.to_string());
+        assert_eq!(container.exec(["/write.wasm", "/dev/given"]).run().code, NO_SPACE, "{devices}");
+        assert_ne!(container.exec(["/write.wasm", "/dev/other"]).run().code, NO_SPACE, "{devices}");
+    }
 }
 
 /// A native container has it from its OCI runtime.

@@ -16,6 +16,7 @@ mod grouping;
 mod handlers;
 mod hooks;
 mod hostile;
+mod huge_pages;
 mod identity;
 mod image_forms;
 mod kernel;

@@ -5,6 +5,7 @@
 mod crash;
 mod debug;
 mod devices;
+mod exec;
 mod life;
 mod many;
 mod mixed;
