@@ -86,7 +86,7 @@ fn one_that_is_half_closed_or_none_is_refused() {
     refused(json!([{"path": "/dev/pipe", "type": "p"}]), json!([]), "device /dev/pipe");
 }
 
-/// As with runc, and it must be: a kubelet that resizes a container sends its rules along.
+/// As with runc, and it must be: the CRI sends a container's rules along when it is resized.
 #[test]
 fn rules_of_an_update_change_nothing_and_the_rest_of_it_is_in_force() {
     let node = Node::start();
