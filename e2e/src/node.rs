@@ -69,7 +69,11 @@ impl Node {
     /// If it does not start.
     #[must_use]
     pub fn with_cri() -> Self {
-        let node = Self::with(&places::version(), "", Cri::On);
+        Self::configured_with_cri("")
+    }
+
+    fn configured_with_cri(configuration: &str) -> Self {
+        let node = Self::with(&places::version(), configuration, Cri::On);
         cri::prepare(&node);
         node
     }
@@ -80,7 +84,16 @@ impl Node {
     /// If it does not start.
     #[must_use]
     pub fn with_pods() -> Self {
-        let mut node = Self::with_cri();
+        Self::configured_with_pods("")
+    }
+
+    /// The same on a node whose `config.toml` has these lines too, keys written with dots.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn configured_with_pods(configuration: &str) -> Self {
+        let mut node = Self::configured_with_cri(configuration);
         node.network = Some(Network::start(&node.client, node.dir(), node.name()));
         node
     }

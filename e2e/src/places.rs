@@ -86,6 +86,19 @@ pub fn tools() -> PathBuf {
     named("PINNACE_TOOLS", "tools")
 }
 
+/// The OCI runtimes that native containers are tested with, each as the line of Pinnace's configuration that names it.
+///
+/// # Panics
+/// If one has not been brought.
+#[must_use]
+pub fn oci_runtimes() -> [String; 2] {
+    ["runc", "crun"].map(|name| {
+        let file = tools().join(name);
+        assert!(file.is_file(), "{}: not there; run `cargo xtask tools`", file.display());
+        format!("native.runtime = {file:?}")
+    })
+}
+
 /// The release programs.
 #[must_use]
 pub fn dist() -> PathBuf {

@@ -1,13 +1,19 @@
 //! Wasm and native containers in one pod.
 
 use crate::{namespace, sidecar, tool};
-use pinnace_e2e::Node;
+use pinnace_e2e::{Node, places};
 use std::fs;
 
 #[test]
 fn a_sidecar_shares_network_memory_and_processes_with_a_guest() {
-    let node = Node::with_pods();
-    let (guest, native) = (tool(&node), sidecar(&node));
+    for runtime in places::oci_runtimes() {
+        println!("{runtime}");
+        sidecar_and_guest(&Node::configured_with_pods(&runtime));
+    }
+}
+
+fn sidecar_and_guest(node: &Node) {
+    let (guest, native) = (tool(node), sidecar(node));
     let pod = node.draft_pod().shared_pids().run().expect("a pod");
     let server = pod.draft(&guest).args(&["serve", "8080"]).start().expect("start");
     server.wait_for("listening");
