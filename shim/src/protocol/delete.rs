@@ -23,7 +23,7 @@ use crate::cgroups::{Cgroup, CgroupError, Hierarchies};
 use crate::fault::{self, Phase};
 use crate::hooks::{Hooked, Moment};
 use crate::native::{self, NativeError};
-use crate::spawn::{Bundle, Fellow, cgroups_path};
+use crate::spawn::{Bundle, Fellow, Noted, cgroups_path};
 use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::Message;
 use oci_spec::runtime::Spec;
@@ -93,14 +93,16 @@ pub fn run(flags: &Flags, bundle: &Path, out: &mut impl Write) -> Result<(), Del
 /// Ends what is left of one container.
 fn clean_up(namespace: &str, id: &str, bundle: &Path) -> Result<(), DeleteError> {
     // Without a readable configuration, or without a cgroup of its own, it never had a process.
-    let spec = Bundle(bundle).has_cgroup().then(|| Bundle(bundle).spec().ok()).flatten();
+    let noted = Bundle(bundle).cgroup();
+    let spec = (noted != Noted::Nothing).then(|| Bundle(bundle).spec().ok()).flatten();
     if let Some(spec) = &spec {
-        end_processes(&cgroups_path(namespace, id, spec))
-            .map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
+        let path = cgroups_path(namespace, id, spec);
+        let cleaned = if noted == Noted::Ours { end_processes(&path) } else { remove_empty(&path) };
+        cleaned.map_err(|source| DeleteError::Cgroup { id: id.to_owned(), source })?;
     }
     let native =
         native::clean_up(bundle).map_err(|source| DeleteError::Native { id: id.to_owned(), source })?;
-    if let (false, Some(spec)) = (native, &spec) {
+    if let (false, Noted::Ours, Some(spec)) = (native, noted, &spec) {
         last_hooks(id, bundle, spec);
     }
     Ok(())
@@ -115,6 +117,14 @@ fn last_hooks(id: &str, bundle: &Path, spec: &Spec) {
     if let Err(error) = ran {
         log::warn!("cannot run the poststop hooks of container {id}: {error}");
     }
+}
+
+/// What a Create had made of a cgroup when its server was killed. One with processes is another's.
+fn remove_empty(cgroups_path: &str) -> Result<(), CgroupError> {
+    if let Err(error) = Cgroup::open(&Hierarchies::discover()?, cgroups_path)?.give_up() {
+        log::debug!("{error}");
+    }
+    Ok(())
 }
 
 fn end_processes(cgroups_path: &str) -> Result<(), CgroupError> {

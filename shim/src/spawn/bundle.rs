@@ -54,6 +54,17 @@ pub(crate) fn note(path: &Path, text: &[u8]) -> io::Result<()> {
     noted
 }
 
+/// What a bundle tells of the cgroup at its container's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It may be another's.
+    Nothing,
+    /// Create was making it: what is there may be the container's, without a process, or another's.
+    Begun,
+    /// It is the container's, with all that is in it.
+    Ours,
+}
+
 /// A bundle's directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Bundle<'a>(pub &'a Path);
@@ -90,6 +101,15 @@ impl Bundle<'_> {
         self.0.join("rootfs")
     }
 
+    /// Notes that the cgroup of the spec's path is about to be made: from now on `delete` removes what is empty there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin_cgroup(&self) -> Result<(), BundleError> {
+        let path = self.0.join(CGROUP_BEGUN);
+        std::fs::write(&path, "").map_err(|source| BundleError::Write { path, source })
+    }
+
     /// Notes that the cgroup of the spec's path is this container's, which a refused Create never finds out: its
     /// path may be another's, and `delete` must not end the processes there.
     ///
@@ -97,27 +117,41 @@ impl Bundle<'_> {
     /// When it cannot be written.
     pub fn note_cgroup(&self) -> Result<(), BundleError> {
         let path = self.0.join(CGROUP);
-        std::fs::write(&path, "").map_err(|source| BundleError::Write { path, source })
+        let begun = std::fs::rename(self.0.join(CGROUP_BEGUN), &path);
+        // An OCI runtime makes its own.
+        let noted = match begun {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::write(&path, ""),
+            begun => begun,
+        };
+        noted.map_err(|source| BundleError::Write { path, source })
     }
 
-    /// Takes that back: the container is deleted, and the path may be another's any time.
+    /// Takes both back: the container is deleted, or was refused, and the path may be another's any time.
     ///
     /// # Errors
-    /// When it cannot be removed.
+    /// When one cannot be removed.
     pub fn forget_cgroup(&self) -> Result<(), BundleError> {
-        let path = self.0.join(CGROUP);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(BundleError::Write { path, source })
+        for name in [CGROUP_BEGUN, CGROUP] {
+            let path = self.0.join(name);
+            match std::fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(BundleError::Write { path, source });
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
-    /// Whether the cgroup was noted as this container's.
+    /// What is known of the cgroup at the spec's path.
     #[must_use]
-    pub fn has_cgroup(&self) -> bool {
-        self.0.join(CGROUP).exists()
+    pub fn cgroup(&self) -> Noted {
+        let is_there = |name| self.0.join(name).exists();
+        match (is_there(CGROUP), is_there(CGROUP_BEGUN)) {
+            (true, _) => Noted::Ours,
+            (false, true) => Noted::Begun,
+            (false, false) => Noted::Nothing,
+        }
     }
 
     /// Notes the engine's pid, which `delete` answers with after this server was killed.
@@ -145,6 +179,9 @@ impl Bundle<'_> {
 /// Empty: that it is there says everything.
 const CGROUP: &str = "cgroup";
 
+/// The same, before it is known whose the cgroup is.
+const CGROUP_BEGUN: &str = "cgroup.begun";
+
 /// The name runc's shim uses too.
 const PID: &str = "init.pid";
 
@@ -156,6 +193,23 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("config.json"), text).expect("written");
         Bundle(directory.path()).spec()
+    }
+
+    #[test]
+    fn a_cgroup_is_begun_then_ours_then_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let bundle = Bundle(directory.path());
+        assert_eq!(bundle.cgroup(), Noted::Nothing);
+        bundle.begin_cgroup().expect("noted");
+        assert_eq!(bundle.cgroup(), Noted::Begun);
+        bundle.note_cgroup().expect("noted");
+        assert_eq!(bundle.cgroup(), Noted::Ours);
+        bundle.forget_cgroup().expect("forgotten");
+        bundle.forget_cgroup().expect("nothing to forget");
+        assert_eq!(bundle.cgroup(), Noted::Nothing);
+        // An OCI runtime makes its own.
+        bundle.note_cgroup().expect("noted");
+        assert_eq!(bundle.cgroup(), Noted::Ours);
     }
 
     #[test]

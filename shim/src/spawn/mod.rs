@@ -36,7 +36,7 @@ mod user;
 mod walls;
 
 pub(crate) use bundle::note;
-pub use bundle::{Bundle, BundleError};
+pub use bundle::{Bundle, BundleError, Noted};
 pub use control::Control;
 pub use engine::EngineError;
 pub use error::SpawnFailure;

@@ -107,8 +107,16 @@ struct Limited {
 impl Limited {
     async fn new(host: &Host, bundle: Bundle<'_>, id: &str, spec: &Spec) -> Result<Self, SpawnFailure> {
         let path = cgroups_path(&host.namespace, id, spec);
-        let (cgroup, placeholder) = Cgroup::start(&host.hierarchies, &path).await?;
+        bundle.begin_cgroup()?;
+        let (cgroup, placeholder) = match Cgroup::start(&host.hierarchies, &path).await {
+            Ok(started) => started,
+            Err(error) => {
+                bundle.forget_cgroup()?;
+                return Err(error.into());
+            }
+        };
         let limited = Self { cgroup, placeholder, kept: false };
+        fault::point(Phase::CgroupMade);
         bundle.note_cgroup()?;
         bundle.note_in_pod(id, spec, &path)?;
         if let Some(limits) = limits(spec) {
