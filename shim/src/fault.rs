@@ -23,8 +23,6 @@ pub enum Phase {
     ServerBorn,
     /// Create has come.
     CreateAsked,
-    /// Its cgroup is made, and not yet noted as its own.
-    CgroupMade,
     /// Cgroup, namespaces and streams are there.
     CreatePlaced,
     /// A process of an engine's or a holder's is born; it is stopped.

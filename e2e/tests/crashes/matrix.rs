@@ -28,12 +28,11 @@ enum Cast {
 }
 
 /// Phases in the order of a container's life.
-const PHASES: [(Op, &str, Kinds, Cast); 36] = [
+const PHASES: [(Op, &str, Kinds, Cast); 35] = [
     (Op::Create, "StartBegun", WITH_GUESTS, Cast::Caller),
     (Op::Create, "StartBound", &[Kind::Wasm], Cast::Caller),
     (Op::Create, "ServerBorn", &[Kind::Wasm, Kind::Native, Kind::Holder], Cast::Server),
     (Op::Create, "CreateAsked", ALL, Cast::Server),
-    (Op::Create, "CgroupMade", OURS, Cast::Server),
     (Op::Create, "CreatePlaced", OURS, Cast::Server),
     (Op::Create, "EngineBorn", OURS, Cast::WithInit),
     (Op::Create, "EngineReady", OURS, Cast::WithInit),

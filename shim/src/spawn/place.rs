@@ -116,7 +116,6 @@ impl Limited {
             }
         };
         let limited = Self { cgroup, placeholder, kept: false };
-        fault::point(Phase::CgroupMade);
         bundle.note_cgroup()?;
         bundle.note_in_pod(id, spec, &path)?;
         if let Some(limits) = limits(spec) {
